@@ -1,0 +1,141 @@
+"""Which array module an array belongs to (NumPy or CuPy), and moving arrays between devices.
+
+CuPy is optional: it is imported only when a GPU is asked for by name. An array says by its
+type where it belongs, so nothing here needs CuPy to recognise a NumPy array.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+
+def is_array(x: Any) -> bool:
+    """Whether ``x`` is a NumPy or CuPy array."""
+    return isinstance(x, np.ndarray) or _is_cupy(x)
+
+
+def _is_cupy(x: Any) -> bool:
+    return type(x).__module__.partition(".")[0] == "cupy"
+
+
+def get_array_module(*xs: Any):
+    """The module (``numpy`` or ``cupy``) that the arguments' arrays belong to.
+
+    Args:
+        xs: arrays, Variables or anything else; what is no CuPy array counts as NumPy's.
+
+    >>> import numpy as np, dynet
+    >>> dynet.backend.get_array_module(np.zeros(3)).__name__
+    'numpy'
+    """
+    for x in xs:
+        if _is_cupy(x) or _is_cupy(getattr(x, "array", None)):
+            import cupy  # only where a CuPy array already exists
+
+            return cupy
+    return np
+
+
+class Device:
+    """The CPU or one GPU: where arrays live and which array module works on them there.
+
+    Attributes:
+        name (str): ``"cpu"`` or ``"cuda:N"``.
+        xp (module): ``numpy`` or ``cupy``.
+    """
+
+    def __init__(self, name: str, xp, cuda=None):
+        self.name = name
+        self.xp = xp
+        self._cuda = cuda
+
+    def send(self, array):
+        """The array on this device: itself where it is there already, else a copy."""
+        if self._cuda is None:
+            return array.get() if _is_cupy(array) else array
+        with self._cuda:
+            return self.xp.asarray(array)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"<device {self.name}>"
+
+
+def get_device(spec: "str | int | Device") -> Device:
+    """The device that a name or number stands for.
+
+    Args:
+        spec: ``"cpu"`` or ``-1``; ``"cuda:0"``, ``"cuda"`` or a GPU's number; or a ``Device``.
+
+    Raises:
+        ValueError: no device is called so.
+        RuntimeError: a GPU was asked for and CuPy is not installed, or has no such GPU.
+
+    >>> import dynet
+    >>> dynet.get_device("cpu")
+    <device cpu>
+    """
+    if isinstance(spec, Device):
+        return spec
+    text = str(spec)
+    if text in ("cpu", "-1"):
+        return Device("cpu", np)
+    number = "0" if text == "cuda" else text.removeprefix("cuda:")
+    if not number.isdecimal():
+        raise ValueError(
+            f"get_device: got {spec!r}, expected 'cpu', 'cuda', 'cuda:N' or a GPU's number"
+        )
+    try:
+        import cupy  # optional dependency
+    except ImportError as error:
+        raise RuntimeError(
+            f"get_device: {spec!r} needs CuPy, which is not installed here; "
+            "`pip install 'dynet[gpu]'` installs it for CUDA 12 (cupy-cuda12x)"
+        ) from error
+    index = int(number)
+    if index >= cupy.cuda.runtime.getDeviceCount():
+        raise RuntimeError(
+            f"get_device: got {spec!r}, but this machine has "
+            f"{cupy.cuda.runtime.getDeviceCount()} GPU(s)"
+        )
+    return Device(f"cuda:{index}", cupy, cupy.cuda.Device(index))
+
+
+# A matrix product of fewer operations than this is over within a millisecond on one core.
+SMALL_PRODUCT = 100_000_000
+
+
+@contextmanager
+def blas_threads_for(operations: int) -> Iterator[None]:
+    """Let a small matrix product run on one core.
+
+    A BLAS that has used a second thread keeps it spinning for a while, in wait of more. Within a
+    long backward pass, where small products come one after the other with other work between
+    them, that costs the first core more than the second one saves.
+    """
+    if operations >= SMALL_PRODUCT:
+        yield
+        return
+    libraries = _blas_libraries()
+    before = [library.num_threads for library in libraries]
+    for library in libraries:
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, threads in zip(libraries, before, strict=True):
+            library.set_num_threads(threads)
+
+
+@cache
+def _blas_libraries():
+    return ThreadpoolController().select(user_api="blas").lib_controllers

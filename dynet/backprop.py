@@ -1,0 +1,161 @@
+"""The reverse sweep: from the outputs to whatever they were computed from, newest first.
+
+The tape is made of *nodes*. A node is where a gradient is delivered: a leaf (a variable that the
+user made), a recorded function, or one output of a function that has several. All that the sweep
+knows of a node is
+
+- ``inputs``: the nodes that its own inputs came from, ``None`` for a constant; empty for a leaf
+  and for a node that was cut off by ``unchain``;
+- ``number``: when it was recorded. Whatever a node was computed from has a smaller number, so
+  newest first is an order in which every gradient is complete before it is passed on;
+- ``backward(gy)``: the chain rule of one step, from the gradient of the output to those of the
+  inputs; ``backward_recorded(gys)`` does the same in Variables;
+- ``grad``, ``notes``: where the gradient is kept, for a node that keeps it.
+"""
+
+from operator import attrgetter
+
+from . import debugging
+from .config import config
+from .gradient import TERMS, Part, Stack, Waiting
+
+
+def tape(nodes) -> list:
+    """Every node that the given ones were computed from, themselves included, newest first."""
+    seen = {None, *nodes}
+    order = [node for node in seen if node is not None]
+    for node in order:  # the list grows while the loop runs through it
+        for below in node.inputs:
+            if below not in seen:
+                seen.add(below)
+                order.append(below)
+    order.sort(key=attrgetter("number"), reverse=True)
+    return order
+
+
+def leading_to(targets, order) -> list:
+    """Those nodes of a tape that were computed from a target, and the targets; newest first."""
+    found = set(targets)
+    kept = []
+    for node in reversed(order):
+        if node in found or any(below in found for below in node.inputs):
+            found.add(node)
+            kept.append(node)
+    kept.reverse()
+    return kept
+
+
+def sweep(seeds: dict, targets=None, retain: bool = False, record: bool = False) -> dict:
+    """Play the tape backwards.
+
+    Args:
+        seeds: for each node to start from, the gradient of what is differentiated.
+        targets: the nodes whose gradients are wanted; by default every leaf that is reached.
+        retain: whether every node on the way keeps its gradient, as those do that
+            ``Variable.retain_grad`` marked.
+        record: whether what the rules do is recorded, so that it can be differentiated again;
+            the seeds are then Variables.
+
+    Returns:
+        dict: the gradients that arrived at the targets. They are nobody else's arrays.
+    """
+    order = tape(seeds)
+    if targets is not None:
+        order = leading_to(targets, order)
+    debug = config.debug
+    if debug:
+        _reclaim(order)
+    arrived = {}
+    stack = Stack()
+    pending = dict.fromkeys(order)
+    for node, gy in seeds.items():
+        if node in pending:
+            pending[node] = gy
+
+    for node in order:
+        gy = pending.pop(node)
+        if gy is None:
+            continue
+        inputs = node.inputs
+        if type(gy) is Waiting:
+            gy = gy.total()
+        elif type(gy) in TERMS:
+            gy = type(gy).total([gy], None, stack)
+        if not inputs or targets is not None:
+            if targets is None or node in targets:
+                arrived[node] = gy if record else _copy(gy)
+            if not inputs:
+                continue
+        if retain or node.notes is not None:
+            node.keep_grad(gy, retain)
+
+        if record:
+            gxs = _without_terms(node.backward_recorded(_as_tuple(gy)))
+        elif type(gy) is tuple:
+            gxs = node.backward(*gy)
+        else:
+            gxs = node.backward(gy)
+        if type(gxs) is not tuple:
+            gxs = (gxs,)
+        if len(gxs) != len(inputs):
+            raise ValueError(
+                f"{node.name}: backward gave {len(gxs)} gradients for {len(inputs)} inputs; "
+                "expected one for each, None where there is none"
+            )
+        if debug:
+            debugging.check_gradients(node, gxs)
+
+        for below, gx in zip(inputs, gxs):  # noqa: B905 - their lengths were compared above
+            if gx is None:
+                continue
+            try:
+                held = pending[below]
+            except KeyError:
+                continue  # a constant, or a node whose gradient nobody asked for
+            if held is None:
+                pending[below] = gx
+            elif type(held) is Waiting:
+                held.add(gx)
+            else:
+                held = pending[below] = Waiting(held, stack)
+                held.add(gx)
+
+    if debug:
+        _release(order)
+    return arrived
+
+
+def _as_tuple(gy):
+    return gy if type(gy) is tuple else (gy,)
+
+
+def _without_terms(gxs):
+    # What a recorded rule answers with terms is computed from Variables, and so recorded, at once.
+    return tuple(
+        [
+            type(gx).total([gx], None, Stack()) if type(gx) in TERMS and type(gx) is not Part else gx
+            for gx in _as_tuple(gxs)
+        ]
+    )
+
+
+def _copy(gy):
+    # The array may be a view, or stand in another gradient too. A rule may also have answered
+    # with a plain number, which nobody can write to.
+    return gy.copy() if hasattr(gy, "copy") else gy
+
+
+def _traces(order):
+    for node in order:
+        if node.notes is not None and node.notes.trace is not None:
+            yield node, node.notes.trace
+
+
+def _reclaim(order):
+    for node, trace in _traces(order):
+        trace.reclaim(node)
+
+
+def _release(order):
+    for _, trace in _traces(order):
+        trace.release()

@@ -1,0 +1,143 @@
+"""What the tape does in debug mode: it names the user's line, finds the first NaN, guards arrays.
+
+With ``using_config("debug", True)`` every recorded function carries a ``Trace``: the line of the
+user's code that called it, and a lock on the arrays that its backward rule will read.
+"""
+
+import os
+import sys
+import zlib
+
+import numpy as np
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+# Locked arrays by id: [array, how many traces hold it, views to open once it is open].
+_locked: dict[int, list] = {}
+
+
+def user_line() -> str:
+    """The innermost line on the stack that is not dynet's own, as ``file:line``."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def all_finite(array) -> bool:
+    """Whether a float array holds neither NaN nor infinity; other dtypes always do."""
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
+
+
+def check_output(function, arrays, outputs, line) -> None:
+    """Raise ``FloatingPointError`` if the forward pass made a NaN or infinity."""
+    for i, y in enumerate(outputs):
+        if not all_finite(y):
+            came = ", ".join(
+                f"{'finite' if all_finite(x) else 'not finite'} {x.shape}"
+                for x in arrays
+                if hasattr(x, "dtype") and hasattr(x, "shape")
+            )
+            raise FloatingPointError(
+                f"{function.name}: output {i} of the forward pass holds NaN or infinity; "
+                f"the inputs: {came}; called at {line}"
+            )
+
+
+def check_gradients(node, gxs) -> None:
+    """Raise ``FloatingPointError`` if the backward rule made a NaN or infinity."""
+    for i, gx in enumerate(gxs):
+        pieces = [gx] if hasattr(gx, "dtype") else [getattr(gx, s, None) for s in ("x", "gy")]
+        for piece in pieces:
+            piece = getattr(piece, "array", piece)
+            if hasattr(piece, "dtype") and not all_finite(piece):
+                raise FloatingPointError(
+                    f"{node.name}: the gradient of input {i} holds NaN or infinity; "
+                    f"{called_at(node)}"
+                )
+
+
+def called_at(node) -> str:
+    """Where a recorded function was called, as the end of a sentence."""
+    trace = node.notes.trace if node.notes is not None else None
+    if trace is None:
+        return "it was recorded with debug off, so its line is not known"
+    return f"the function was called at {trace.line}"
+
+
+class Trace:
+    """The user's line that recorded a function, and a lock on the arrays the function saved.
+
+    The lock holds until the function is swept or dies. What is written into an array after a
+    sweep is found out if the function is swept again.
+    """
+
+    __slots__ = ("line", "arrays", "prints")
+
+    def __init__(self, line: str, saved: tuple):
+        self.line = line
+        self.arrays = [x for x in saved if isinstance(x, np.ndarray)]
+        self.prints = None  # of the arrays' contents, once they have been released
+        self._lock()
+
+    def _chains(self):
+        """Each array, then what it is a view of: writing there overwrites it too."""
+        for array in self.arrays:
+            while isinstance(array, np.ndarray):
+                yield array
+                array = array.base
+
+    def _lock(self):
+        for array in self._chains():
+            entry = _locked.get(id(array))
+            if entry is not None:
+                entry[1] += 1
+            elif array.flags.writeable:
+                array.flags.writeable = False
+                _locked[id(array)] = [array, 1, []]
+
+    def release(self):
+        """Let the arrays be written to again, and remember what was in them."""
+        if self.prints is None:
+            self.prints = [_print(x) for x in self.arrays]
+            for array in reversed(list(self._chains())):  # a view opens after what it views
+                entry = _locked.get(id(array))
+                if entry is not None and entry[0] is array:
+                    entry[1] -= 1
+                    if entry[1] == 0:
+                        _open(entry)
+
+    def reclaim(self, node):
+        """Before a sweep: lock again what an earlier sweep released, if it is still the same."""
+        if self.prints is None:
+            return
+        for array, before in zip(self.arrays, self.prints, strict=True):
+            if _print(array) != before:
+                raise RuntimeError(
+                    f"{node.name}: an array of shape {array.shape} that the backward pass needs "
+                    f"was overwritten after an earlier sweep; {called_at(node)}"
+                )
+        self.prints = None
+        self._lock()
+
+    def __del__(self):
+        # Nobody is left to need the arrays; at the interpreter's end the module may be gone.
+        if _locked is not None:
+            self.release()
+
+
+def _print(array):
+    return zlib.crc32(np.ascontiguousarray(array).tobytes())
+
+
+def _open(entry):
+    array, _, views = entry
+    below = _locked.get(id(array.base))
+    if below is not None:
+        below[2].append(array)  # what it views is still locked: it opens with that
+    else:
+        array.flags.writeable = True
+    del _locked[id(array)]
+    for view in views:
+        if id(view) not in _locked:
+            view.flags.writeable = True

@@ -1,0 +1,313 @@
+"""Arithmetic and comparison: the functions behind a Variable's operators.
+
+Operands are Variables, arrays or numbers, and broadcast as in NumPy. A floating operand keeps
+its dtype: what NumPy would silently turn from float32 into float64 is an error here.
+"""
+
+import operator
+
+import numpy as np
+
+from ..backend import is_array
+from ..function import Function
+from ..variable import Variable
+from .array import sum_to
+from .math import Log
+
+
+class _Binary(Function):
+    """What functions of two operands share: making them fit, and undoing it for gradients."""
+
+    __slots__ = ("shapes",)
+
+    def align(self, x, y):
+        """The operands, checked; the shapes are kept where a gradient must shrink to them."""
+        try:
+            if x.shape == y.shape and x.dtype is y.dtype:
+                self.shapes = None
+                return x, y
+        except AttributeError:
+            pass  # one of them is a number
+        x, y = self._operand("x", x), self._operand("y", y)
+        dtypes = [a.dtype for a in (x, y) if is_array(a)]
+        dtype = np.result_type(*dtypes)
+        if any(d.kind == "f" and d != dtype for d in dtypes):
+            raise TypeError(
+                f"{self.name}: x is {_dtype(x)}, y is {_dtype(y)}, expected one floating dtype; "
+                "cast one of them"
+            )
+        self.shapes = np.shape(x), np.shape(y)
+        try:
+            np.broadcast_shapes(*self.shapes)
+        except ValueError:
+            raise ValueError(
+                f"{self.name}: x {self.shapes[0]} and y {self.shapes[1]} do not broadcast"
+            ) from None
+        return x, y
+
+    def _operand(self, name, x):
+        if isinstance(x, np.generic):
+            return x.item()  # a scalar, as a Python number is: it decides no dtype
+        if is_array(x) or isinstance(x, (int, float)):
+            return x
+        raise TypeError(
+            f"{self.name}: {name} is {type(x).__name__}, "
+            "expected a Variable, an array or a real number"
+        )
+
+    def unbroadcast(self, gx, gy):
+        """The gradients of the operands, from those of the operands as they were broadcast."""
+        if self.shapes is None:
+            return gx, gy
+        x_shape, y_shape = self.shapes
+        return (
+            sum_to(gx, x_shape) if self.wants(0) else None,
+            sum_to(gy, y_shape) if self.wants(1) else None,
+        )
+
+
+def _dtype(x):
+    return x.dtype if is_array(x) else type(x).__name__
+
+
+class Add(_Binary):
+    """``x + y``"""
+
+    __slots__ = ()
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        return x + y
+
+    def backward(self, gz):
+        return self.unbroadcast(gz, gz)
+
+
+class Sub(_Binary):
+    """``x - y``"""
+
+    __slots__ = ()
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        return x - y
+
+    def backward(self, gz):
+        return self.unbroadcast(gz, -gz if self.wants(1) else None)
+
+
+class Mul(_Binary):
+    """``x * y``"""
+
+    __slots__ = ()
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        self.save(x, y)
+        return x * y
+
+    def backward(self, gz):
+        x, y = self.saved
+        gx = gz * y if self.wants(0) else None
+        gy = gz * x if self.wants(1) else None
+        return self.unbroadcast(gx, gy)
+
+
+class Div(_Binary):
+    """``x / y``"""
+
+    __slots__ = ()
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        self.save(x, y)
+        return x / y
+
+    def backward(self, gz):
+        x, y = self.saved
+        gx = gz / y
+        gy = -gx * x / y if self.wants(1) else None
+        return self.unbroadcast(gx, gy)
+
+
+class FloorDiv(_Binary):
+    """``x // y``, flat almost everywhere: it has no gradient"""
+
+    __slots__ = ()
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        return x // y
+
+    def backward(self, gz):
+        return None, None
+
+
+class Mod(_Binary):
+    """``x % y``, that is ``x - (x // y) * y``"""
+
+    __slots__ = ()
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        self.save(x, y)
+        return x % y
+
+    def backward(self, gz):
+        x, y = self.saved
+        gy = -gz * FloorDiv().evaluate(x, y) if self.wants(1) else None
+        return self.unbroadcast(gz, gy)
+
+
+class Pow(_Binary):
+    """``x ** y``"""
+
+    __slots__ = ()
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        z = x**y
+        self.save(x, y, z)
+        return z
+
+    def backward(self, gz):
+        x, y, z = self.saved
+        gx = gy = None
+        if self.wants(0):
+            # 0 ** -1 must not turn the derivative of x ** 0, which is 0, into NaN.
+            gx = gz * y * x ** (y - (y != 0))
+        if self.wants(1):
+            # Where x is 0, z * log(x) tends to 0; log(1) * z is there without a detour.
+            gy = gz * z * Log().evaluate(x + (x == 0))
+        return self.unbroadcast(gx, gy)
+
+
+class Neg(Function):
+    """``-x``"""
+
+    __slots__ = ()
+
+    def forward(self, x):
+        return -x
+
+    def backward(self, gy):
+        return -gy
+
+
+class Absolute(Function):
+    """``|x|``; at 0 the gradient is 0"""
+
+    __slots__ = ()
+
+    def forward(self, x):
+        self.save(x)
+        return abs(x)
+
+    def backward(self, gy):
+        (x,) = self.saved
+        return gy * ((x > 0) * 1.0 - (x < 0) * 1.0).astype(gy.dtype)
+
+
+class MatMul(Function):
+    """``x @ y``, with NumPy's meaning for vectors and for stacks of matrices"""
+
+    __slots__ = ()
+
+    def forward(self, x, y):
+        for name, a in ("x", x), ("y", y):
+            if not is_array(a) or a.ndim == 0:
+                raise TypeError(
+                    f"matmul: {name} is {f'an array of shape {a.shape}' if is_array(a) else a!r}, "
+                    "expected an array with at least one axis"
+                )
+        if x.dtype != y.dtype:
+            raise TypeError(f"matmul: x is {x.dtype}, y is {y.dtype}, expected one dtype")
+        self.save(x, y)
+        try:
+            return x @ y
+        except ValueError:
+            raise ValueError(
+                f"matmul: x {x.shape} and y {y.shape} do not fit: the last axis of x must be as "
+                "long as the last but one of y, and the axes before must broadcast"
+            ) from None
+
+    def backward(self, gz):
+        x, y = self.saved
+        # A vector is a matrix of one row on the left, of one column on the right.
+        X = x.reshape(1, -1) if x.ndim == 1 else x
+        Y = y.reshape(-1, 1) if y.ndim == 1 else y
+        rows = () if x.ndim == 1 else (x.shape[-2],)
+        columns = () if y.ndim == 1 else (y.shape[-1],)
+        stack = gz.shape[: gz.ndim - len(rows) - len(columns)]
+        gz = gz.reshape(*stack, *(rows or (1,)), *(columns or (1,)))
+        gx = gy = None
+        if self.wants(0):
+            gx = sum_to(gz @ _transposed(Y), X.shape).reshape(x.shape)
+        if self.wants(1):
+            gy = sum_to(_transposed(X) @ gz, Y.shape).reshape(y.shape)
+        return gx, gy
+
+
+def _transposed(x):
+    n = x.ndim
+    return x.transpose(*range(n - 2), n - 1, n - 2)
+
+
+def matmul(x, y) -> Variable:
+    """The matrix product ``x @ y``.
+
+    Args:
+        x: ``(..., n, k)`` or a vector ``(k,)``.
+        y: ``(..., k, m)`` or a vector ``(k,)``; of the same dtype.
+
+    Returns:
+        Variable: ``(..., n, m)``, without the axis that a vector lacks.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.matmul(np.eye(2), np.array([3.0, 4.0])).array
+    array([3., 4.])
+    """
+    return MatMul().apply(x, y)
+
+
+def absolute(x) -> Variable:
+    """``|x|`` of each element; the gradient at 0 is 0.
+
+    Args:
+        x: any shape.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.absolute(np.array([-2.0, 3.0])).array
+    array([2., 3.])
+    """
+    return Absolute().apply(x)
+
+
+def _operators(function):
+    """A function as an operator: with the Variable on the left, and on the right."""
+    return (lambda x, y: function().apply(x, y)), (lambda x, y: function().apply(y, x))
+
+
+def _comparison(compare):
+    """A comparison has no gradient: it gives a plain array of booleans."""
+    return lambda x, y: compare(x.array, y.array if isinstance(y, Variable) else y)
+
+
+Variable.__add__, Variable.__radd__ = _operators(Add)
+Variable.__sub__, Variable.__rsub__ = _operators(Sub)
+Variable.__mul__, Variable.__rmul__ = _operators(Mul)
+Variable.__truediv__, Variable.__rtruediv__ = _operators(Div)
+Variable.__floordiv__, Variable.__rfloordiv__ = _operators(FloorDiv)
+Variable.__mod__, Variable.__rmod__ = _operators(Mod)
+Variable.__pow__, Variable.__rpow__ = _operators(Pow)
+Variable.__matmul__, Variable.__rmatmul__ = _operators(MatMul)
+Variable.dot = matmul
+Variable.__neg__ = lambda x: Neg()(x)
+Variable.__pos__ = lambda x: x
+Variable.__abs__ = absolute
+Variable.__lt__ = _comparison(operator.lt)
+Variable.__le__ = _comparison(operator.le)
+Variable.__gt__ = _comparison(operator.gt)
+Variable.__ge__ = _comparison(operator.ge)
+Variable.__eq__ = _comparison(operator.eq)
+Variable.__ne__ = _comparison(operator.ne)

@@ -1,0 +1,130 @@
+"""Elementary functions and reductions."""
+
+import numpy as np
+
+from ..backend import get_array_module
+from ..function import Function
+from ..variable import Variable
+from .array import BroadcastTo
+
+
+class Exp(Function):
+    """``e ** x``"""
+
+    __slots__ = ()
+
+    def forward(self, x):
+        y = get_array_module(x).exp(x)
+        self.save(y)
+        return y
+
+    def backward(self, gy):
+        (y,) = self.saved
+        return gy * y
+
+
+class Log(Function):
+    """The natural logarithm"""
+
+    __slots__ = ()
+
+    def forward(self, x):
+        self.save(x)
+        return get_array_module(x).log(x)
+
+    def backward(self, gy):
+        (x,) = self.saved
+        return gy / x
+
+
+class Sum(Function):
+    """The sum over some axes, or all"""
+
+    __slots__ = ("axis", "keepdims", "shape", "kept")
+
+    def __init__(self, axis=None, keepdims=False):
+        self.axis = axis
+        self.keepdims = keepdims
+
+    def forward(self, x):
+        self.shape = x.shape
+        try:
+            y = x.sum(axis=self.axis, keepdims=True)
+        except np.exceptions.AxisError:
+            raise ValueError(
+                f"sum: axis is {self.axis}, x has {x.ndim} axes (x: {x.shape})"
+            ) from None
+        self.kept = y.shape
+        return y if self.keepdims else y.squeeze(axis=self.axis)
+
+    def backward(self, gy):
+        return BroadcastTo(self.shape).evaluate(gy.reshape(self.kept))
+
+
+def exp(x) -> Variable:
+    """``e ** x`` of each element.
+
+    Args:
+        x: any shape, floating.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.exp(np.array([0.0])).array
+    array([1.])
+    """
+    return Exp().apply(x)
+
+
+def log(x) -> Variable:
+    """The natural logarithm of each element.
+
+    Args:
+        x: any shape, floating, positive; elsewhere the value is -inf or NaN.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.log(np.array([1.0])).array
+    array([0.])
+    """
+    return Log().apply(x)
+
+
+def sum(x, axis=None, keepdims: bool = False) -> Variable:
+    """The sum of the elements.
+
+    Args:
+        x: any shape.
+        axis: an axis or a tuple of them; all by default.
+        keepdims: whether the summed axes stay, with length 1.
+
+    Raises:
+        ValueError: ``x`` has no such axis.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.sum(np.ones((2, 3)), axis=1).array
+    array([3., 3.])
+    """
+    return Sum(axis, keepdims).apply(x)
+
+
+def mean(x, axis=None, keepdims: bool = False) -> Variable:
+    """The mean of the elements.
+
+    Args:
+        x: any shape with at least one element.
+        axis: an axis or a tuple of them; all by default.
+        keepdims: whether the averaged axes stay, with length 1.
+
+    Raises:
+        ValueError: ``x`` has no such axis, or there is nothing to average.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.mean(np.array([[1.0, 3.0]]), axis=1).array
+    array([2.])
+    """
+    total = Sum(axis, keepdims)(x)
+    if total.size == 0 or x.size == 0:
+        raise ValueError(f"mean: there is nothing to average (x: {x.shape}, axis: {axis})")
+    return total / (x.size // total.size)
+
+
+Variable.sum = sum
+Variable.mean = mean

@@ -1,0 +1,77 @@
+"""What an optimizer does to one parameter, in one pass; and the norm of a gradient.
+
+Parameter, gradient and state have one shape and one memory layout.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ..backend import get_array_module
+
+
+@njit(cache=True)
+def _sum_of_squares(x):
+    total = 0.0  # in float64: a million squares in float32 lose digits
+    for i in range(x.size):
+        total += float(x[i]) * float(x[i])
+    return total
+
+
+def sum_of_squares(x) -> float:
+    """The sum of the squared elements, computed in float64."""
+    if type(x) is np.ndarray:
+        return _sum_of_squares(x.ravel(order="K"))
+    return float((x.astype("float64") ** 2).sum())
+
+
+@njit(cache=True)
+def _sgd(W, gW, lr):
+    if gW.size != W.size:
+        raise ValueError("SGD: the gradient has another size than the parameter")
+    for i in range(W.size):
+        W[i] -= lr * gW[i]
+
+
+def sgd(W, gW, lr):
+    """``W -= lr * gW``."""
+    if type(W) is np.ndarray:
+        _sgd(*flattened(W, gW), W.dtype.type(lr))
+    else:
+        W -= lr * gW
+
+
+@njit(cache=True, error_model="numpy")
+def _adam(W, gW, m, v, step, beta1, beta2, eps):
+    if gW.size != W.size or m.size != W.size or v.size != W.size:
+        raise ValueError("Adam: the gradient or a state has another size than the parameter")
+    for i in range(W.size):
+        m[i] += (1 - beta1) * (gW[i] - m[i])
+        v[i] += (1 - beta2) * (gW[i] * gW[i] - v[i])
+        W[i] -= step * m[i] / (math.sqrt(v[i]) + eps)
+
+
+def adam(W, gW, m, v, step, beta1, beta2, eps):
+    """Adam's moving averages ``m`` of the gradient and ``v`` of its square, and the step."""
+    if type(W) is np.ndarray:
+        _adam(*flattened(W, gW, m, v), *(W.dtype.type(s) for s in (step, beta1, beta2, eps)))
+    else:
+        m += (1 - beta1) * (gW - m)
+        v += (1 - beta2) * (gW * gW - v)
+        W -= step * m / (get_array_module(W).sqrt(v) + eps)
+
+
+def flattened(W, *others):
+    """``W`` and arrays of its shape as vectors, in the order in which ``W`` lies in memory.
+
+    The kernels write into the vectors, so ``W`` must be contiguous, and so must a state, which
+    is made like it.
+    """
+    order = "C" if W.flags.c_contiguous else "F"
+    if order == "F" and not W.flags.f_contiguous:
+        raise ValueError(
+            f"optimizer: a parameter of shape {W.shape} has strides {W.strides}, "
+            "expected a contiguous array"
+        )
+    return [x.reshape(-1, order=order) for x in (W, *others)]

@@ -1,0 +1,428 @@
+"""Variables: an array, and the node of the tape at which its gradient arrives.
+
+A variable that the user made has a ``Leaf`` of its own. One that a function computed has the
+record of that function for its node (or, where the function has several outputs, a node that
+says which). A variable that wants no gradient has none. Nothing on the tape refers to a
+Variable, so an array that no backward rule needs is free as soon as the user lets go of it.
+"""
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from .backend import Device, get_array_module, get_device, is_array
+from .backprop import sweep, tape
+from .config import config
+
+
+class Leaf:
+    """Where the gradient of a variable that nothing computed arrives, and stays."""
+
+    __slots__ = ("grad", "variable")
+
+    # What the sweep wants to know of any node: a leaf is the end of the way.
+    inputs = ()
+    number = -1
+    notes = None
+    creator = None
+
+    def __init__(self, variable: "Variable"):
+        self.grad = None
+        self.variable = weakref.ref(variable)
+
+    def unchain(self) -> None:
+        """A leaf has nothing to be cut from."""
+
+
+class Variable:
+    """An array on the tape.
+
+    Args:
+        array (numpy.ndarray or cupy.ndarray): any shape, any dtype.
+        name (str): for messages and pictures of the graph.
+        grad: the gradient to start with, of the array's shape and dtype.
+        requires_grad: whether a gradient is wanted; by default of floating arrays.
+
+    Attributes:
+        array: the array itself. It may be replaced; what was recorded keeps the old one.
+        name: as given.
+        node: where the gradient arrives; ``None`` where none is wanted.
+
+    Raises:
+        TypeError: ``array`` is no array, or a gradient is required of integers.
+
+    >>> import numpy as np, dynet
+    >>> x = dynet.Variable(np.array([1.0, 2.0]))
+    >>> y = (x * x).sum()
+    >>> y.backward()
+    >>> x.grad
+    array([2., 4.])
+    """
+
+    __slots__ = ("array", "node", "name", "__weakref__")
+
+    # NumPy defers to a class that says so: `ndarray + Variable` becomes Variable.__radd__, and
+    # `np.tanh(variable)` an error instead of an array that has lost its gradient.
+    __array_ufunc__ = None
+
+    def __init__(
+        self,
+        array: Any,
+        *,
+        name: str | None = None,
+        grad: Any = None,
+        requires_grad: bool | None = None,
+    ):
+        if not is_array(array):
+            raise TypeError(
+                f"Variable: array is {type(array).__name__}, expected a NumPy or CuPy array"
+            )
+        floating = array.dtype.kind == "f"
+        if requires_grad is None:
+            requires_grad = floating
+        elif requires_grad and not floating:
+            raise TypeError(
+                f"Variable: requires_grad=True for an array of {array.dtype}, "
+                "expected a floating dtype"
+            )
+        self.array = array
+        self.name = name
+        self.node = Leaf(self) if requires_grad else None
+        if grad is not None:
+            self.grad = grad
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self.array.shape
+
+    @property
+    def ndim(self) -> int:
+        """The array's number of axes."""
+        return self.array.ndim
+
+    @property
+    def size(self) -> int:
+        """The array's number of elements."""
+        return self.array.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The array's dtype."""
+        return self.array.dtype
+
+    @property
+    def xp(self):
+        """The array module that the array belongs to: ``numpy`` or ``cupy``."""
+        return get_array_module(self.array)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a backward pass brings this variable a gradient."""
+        return self.node is not None
+
+    @property
+    def creator(self):
+        """The recorded ``Function`` that computed this variable; ``None`` if nothing did."""
+        return None if self.node is None else self.node.creator
+
+    def __repr__(self) -> str:
+        label = f"variable {self.name}" if self.name else "variable"
+        return f"{label}({np.array2string(self.array, separator=', ', prefix=label + '(')})"
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __bool__(self) -> bool:
+        return bool(self.array)
+
+    def __float__(self) -> float:
+        return float(self._scalar("float"))
+
+    def __int__(self) -> int:
+        return int(self._scalar("int"))
+
+    def item(self) -> float:
+        """The one element of the array, as a Python number."""
+        return self._scalar("item")
+
+    def _scalar(self, name):
+        if self.array.size != 1:
+            raise TypeError(f"{name}: the Variable has shape {self.shape}, expected one element")
+        return self.array.item()
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError(
+            "a Variable is no array: NumPy would lose its gradient; "
+            "use the functions of dynet, or `.array` where no gradient is wanted"
+        )
+
+    # -- its gradient -------------------------------------------------------------------------
+
+    @property
+    def grad(self):
+        """The gradient, an array like ``array``; ``None`` where no sweep has brought one.
+
+        A variable that was computed keeps its gradient only if ``retain_grad`` asked for it.
+        """
+        return None if self.node is None else self.node.grad
+
+    @grad.setter
+    def grad(self, grad):
+        if grad is not None:
+            if self.node is None:
+                raise ValueError("Variable.grad: this variable requires no gradient")
+            _check_like("Variable.grad: the gradient", grad, self)
+        if self.node is not None:
+            self.node.grad = grad
+
+    def cleargrad(self) -> None:
+        """Forget the gradient; the next sweep starts a new one."""
+        self.grad = None
+
+    def retain_grad(self) -> None:
+        """Ask sweeps to leave the gradient of this computed variable in ``grad``.
+
+        Without it only leaves keep theirs. A later sweep replaces what an earlier one left.
+
+        Raises:
+            RuntimeError: the variable requires no gradient.
+        """
+        if self.node is None:
+            raise RuntimeError("retain_grad: this variable requires no gradient")
+        if self.node.inputs:
+            self.node.retain()
+
+    def backward(self, retain_grad: bool = False) -> None:
+        """Add the gradient of this variable to the ``grad`` of every leaf it was computed from.
+
+        The sweep starts from ``grad`` where that is set (so do for anything that is not a
+        scalar), else from 1. The record stays, and may be swept again, until the last variable
+        that leads to it is gone.
+
+        Args:
+            retain_grad: whether every computed variable on the way keeps its gradient too.
+
+        Raises:
+            RuntimeError: nothing was recorded that leads to this variable.
+            ValueError: the variable has more than one element, and no ``grad``.
+        """
+        node = self.node
+        if node is None or not node.inputs:
+            raise RuntimeError(
+                f"backward: nothing recorded leads to this Variable (shape {self.shape}): it was "
+                "made by hand, computed under no_backprop_mode or from constants, or unchained"
+            )
+        seed = node.grad
+        if seed is None:
+            if self.size != 1:
+                raise ValueError(
+                    f"backward: the Variable has shape {self.shape}, expected one element; "
+                    "for anything else set `.grad` to what the sweep is to start from"
+                )
+            seed = self.xp.ones_like(self.array)
+        for leaf, gradient in sweep({node: seed}, retain=retain_grad).items():
+            _deliver(leaf, gradient)
+
+    # -- cutting the tape ---------------------------------------------------------------------
+
+    def unchain(self) -> None:
+        """Cut the tape behind this variable: sweeps end here, also those of earlier records."""
+        if self.node is not None:
+            self.node.unchain()
+
+    def unchain_backward(self) -> None:
+        """Cut the tape everywhere behind this variable, and free what it held.
+
+        Truncated backpropagation through time: after ``loss.backward()``, the state goes on to
+        the next stretch as a value, without the past that led to it.
+
+        >>> import numpy as np, dynet
+        >>> w = dynet.Variable(np.array(0.5))
+        >>> h = dynet.Variable(np.array(1.0))
+        >>> for t in range(6):
+        ...     h = h * w
+        ...     if t % 3 == 2:
+        ...         h.backward()
+        ...         h.unchain_backward()
+        """
+        if self.node is not None:
+            for node in tape([self.node]):
+                node.unchain()
+
+    # -- where it lives -----------------------------------------------------------------------
+
+    def to_device(self, device: "str | int | Device") -> None:
+        """Move the array and the gradient to a device, in place."""
+        device = get_device(device)
+        if self.array is not None:
+            self.array = device.send(self.array)
+        if self.grad is not None:
+            self.node.grad = device.send(self.node.grad)
+
+
+class Parameter(Variable):
+    """A variable that a link owns and an optimizer updates.
+
+    Args:
+        initializer: a number, an array, or something that fills an array (``dynet.initializers``).
+        shape: of the array to make; without it the parameter waits for ``initialize``, unless
+            the initializer is an array.
+        name (str): its name in its link.
+
+    >>> import dynet
+    >>> dynet.Parameter(dynet.initializers.Constant(2), (3,)).array
+    array([2., 2., 2.], dtype=float32)
+    """
+
+    __slots__ = ("initializer",)
+
+    def __init__(self, initializer: Any, shape=None, *, name: str | None = None):
+        self.initializer = initializer
+        self.name = name
+        self.array = None
+        self.node = Leaf(self)
+        if is_array(initializer) and shape is None:
+            shape = initializer.shape
+        if shape is not None:
+            self.initialize(shape)
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the parameter has its array yet."""
+        return self.array is not None
+
+    def initialize(self, shape: "int | tuple[int, ...]") -> None:
+        """Make the array, of the given shape, and fill it.
+
+        Raises:
+            ValueError: the initializer is an array of another shape.
+        """
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        given = self.initializer
+        if is_array(given):
+            if given.shape != shape:
+                raise ValueError(
+                    f"Parameter {self.name}: the initial array has shape {given.shape}, "
+                    f"expected {shape}"
+                )
+            array = given.copy()
+            if array.dtype.kind != "f":
+                array = array.astype(config.dtype)
+        else:
+            array = np.empty(shape, getattr(given, "dtype", None) or config.dtype)
+            if callable(given):
+                given(array)
+            else:
+                array[...] = given
+        self.array = array
+
+    def __repr__(self) -> str:
+        if self.array is None:
+            return f"parameter {self.name or ''}(not initialized)"
+        return super().__repr__().replace("variable", "parameter", 1)
+
+
+def grad(
+    outputs, inputs, grad_outputs=None, create_graph: bool = False
+) -> "list[Variable | None]":
+    """The gradients of some variables with respect to others; no variable's ``grad`` changes.
+
+    Args:
+        outputs: a Variable or a list of them: what is differentiated (their sum, if several).
+        inputs: a Variable or a list: with respect to what. They may be computed ones.
+        grad_outputs: an array or Variable for each output, or ``None`` for ones.
+        create_graph: whether the gradients are themselves on the tape, to be differentiated.
+
+    Returns:
+        list: a Variable for each input, of its shape and dtype; ``None`` for an input that no
+        output was computed from.
+
+    Raises:
+        RuntimeError: an output or input has no node on the tape.
+
+    >>> import numpy as np, dynet
+    >>> x = dynet.Variable(np.array(3.0))
+    >>> (g,) = dynet.grad([x ** 3], [x], create_graph=True)
+    >>> (gg,) = dynet.grad([g], [x])
+    >>> g.item(), gg.item()
+    (27.0, 18.0)
+    """
+    outputs = [outputs] if isinstance(outputs, Variable) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Variable) else list(inputs)
+    if grad_outputs is None:
+        grad_outputs = [None] * len(outputs)
+    elif isinstance(grad_outputs, Variable) or is_array(grad_outputs):
+        grad_outputs = [grad_outputs]
+    if len(grad_outputs) != len(outputs):
+        raise ValueError(
+            f"grad: got {len(grad_outputs)} grad_outputs for {len(outputs)} outputs, "
+            "expected one for each"
+        )
+    for role, variables in ("outputs", outputs), ("inputs", inputs):
+        for i, v in enumerate(variables):
+            if not isinstance(v, Variable) or v.node is None:
+                raise RuntimeError(
+                    f"grad: {role}[{i}] is {_describe(v)}; expected a Variable that requires "
+                    "a gradient and was recorded"
+                )
+    seeds = {}
+    for i, (y, gy) in enumerate(zip(outputs, grad_outputs, strict=True)):
+        if gy is None:
+            gy = y.xp.ones_like(y.array)
+        else:
+            _check_like(f"grad: grad_outputs[{i}]", gy, y)
+        if create_graph and is_array(gy):
+            gy = Variable(gy, requires_grad=False)
+        elif not create_graph and not is_array(gy):
+            gy = gy.array
+        seeds[y.node] = gy if y.node not in seeds else seeds[y.node] + gy
+    targets = {x.node for x in inputs}
+    if create_graph:
+        arrived = sweep(seeds, targets, record=True)
+        return [arrived.get(x.node) for x in inputs]
+    arrived = sweep(seeds, targets)
+    return [
+        Variable(x.xp.asarray(arrived[x.node]), requires_grad=False) if x.node in arrived else None
+        for x in inputs
+    ]
+
+
+def _deliver(node, gradient) -> None:
+    """Add a gradient to what its leaf already has."""
+    if type(node) is Leaf:
+        variable = node.variable()
+        if variable is None:
+            return  # nobody can look at it any more
+        gradient = variable.xp.asarray(gradient)
+        name = f" of {variable.name}" if variable.name else ""
+        _check_like(f"backward: the gradient{name}", gradient, variable)
+    node.grad = gradient if node.grad is None else node.grad + gradient
+
+
+def _check_like(what, gradient, variable) -> None:
+    """Raise unless a gradient has its variable's shape and dtype and module."""
+    array = variable.array
+    if not (isinstance(gradient, Variable) or is_array(gradient)):
+        raise TypeError(f"{what} is {type(gradient).__name__}, expected an array")
+    if array is None:
+        return
+    if gradient.shape != array.shape or gradient.dtype != array.dtype:
+        raise ValueError(
+            f"{what} is {gradient.dtype} {gradient.shape}, "
+            f"expected {array.dtype} {array.shape} like the variable's array"
+        )
+    if get_array_module(gradient) is not get_array_module(array):
+        raise ValueError(
+            f"{what} is an array of {get_array_module(gradient).__name__}, the variable's of "
+            f"{get_array_module(array).__name__}; expected both on one device"
+        )
+
+
+def _describe(v) -> str:
+    if isinstance(v, Variable):
+        return f"a Variable of shape {v.shape} with nothing recorded behind it"
+    return type(v).__name__
