@@ -1,4 +1,42 @@
-from . import functions
-from .config import config
-from .function import Function
+"""dynet: write a recurrent network as an ordinary Python loop; the run is recorded, and played
+backwards for the gradients."""
+
+# isort: off - the order is that in which a reader should meet the names.
 from .variable import Parameter, Variable, grad
+from .function import Function
+from . import functions
+from .config import config, no_backprop_mode, using_config
+from .link import Chain, Link
+from . import links
+from . import initializers
+from . import optimizers, optimizer_hooks
+from . import serializers
+from . import datasets
+from . import gradient_check
+from . import backend
+from .backend import get_array_module, get_device
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Chain",
+    "Function",
+    "Link",
+    "Parameter",
+    "Variable",
+    "backend",
+    "config",
+    "datasets",
+    "functions",
+    "get_array_module",
+    "get_device",
+    "grad",
+    "gradient_check",
+    "initializers",
+    "links",
+    "no_backprop_mode",
+    "optimizer_hooks",
+    "optimizers",
+    "serializers",
+    "using_config",
+]

@@ -133,7 +133,9 @@ def _without_terms(gxs):
     # What a recorded rule answers with terms is computed from Variables, and so recorded, at once.
     return tuple(
         [
-            type(gx).total([gx], None, Stack()) if type(gx) in TERMS and type(gx) is not Part else gx
+            type(gx).total([gx], None, Stack())
+            if type(gx) in TERMS and type(gx) is not Part
+            else gx
             for gx in _as_tuple(gxs)
         ]
     )

@@ -151,7 +151,7 @@ class Function:
                     arrays.append(y)
                 self.seen = tuple(map(id, arrays))
         if config.debug:
-            self._watch(arrays, y, node)
+            self._watch(arrays[: len(inputs)], y, node)
         if type(y) is np.ndarray:
             variable = _new(Variable)
             variable.array = y
@@ -241,7 +241,7 @@ class Function:
     def _watch(self, arrays, y, node):
         """Debug mode: look for NaN, and guard what the tape needs."""
         line = debugging.user_line()
-        debugging.check_output(self, arrays[: len(arrays)], _as_tuple(y), line)
+        debugging.check_output(self, arrays, _as_tuple(y), line)
         if node is not None:
             self.notes = Notes()
             self.notes.trace = debugging.Trace(line, self.saved)

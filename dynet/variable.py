@@ -272,17 +272,19 @@ class Parameter(Variable):
         shape: of the array to make; without it the parameter waits for ``initialize``, unless
             the initializer is an array.
         name (str): its name in its link.
+        order (str): ``"C"`` or ``"F"``, how the array lies in memory.
 
     >>> import dynet
     >>> dynet.Parameter(dynet.initializers.Constant(2), (3,)).array
     array([2., 2., 2.], dtype=float32)
     """
 
-    __slots__ = ("initializer",)
+    __slots__ = ("initializer", "order")
 
-    def __init__(self, initializer: Any, shape=None, *, name: str | None = None):
+    def __init__(self, initializer: Any, shape=None, *, name: str | None = None, order: str = "C"):
         self.initializer = initializer
         self.name = name
+        self.order = order
         self.array = None
         self.node = Leaf(self)
         if is_array(initializer) and shape is None:
@@ -303,21 +305,19 @@ class Parameter(Variable):
         """
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         given = self.initializer
-        if is_array(given):
-            if given.shape != shape:
-                raise ValueError(
-                    f"Parameter {self.name}: the initial array has shape {given.shape}, "
-                    f"expected {shape}"
-                )
-            array = given.copy()
-            if array.dtype.kind != "f":
-                array = array.astype(config.dtype)
+        if is_array(given) and given.shape != shape:
+            raise ValueError(
+                f"Parameter {self.name}: the initial array has shape {given.shape}, "
+                f"expected {shape}"
+            )
+        dtype = np.dtype(getattr(given, "dtype", None) or config.dtype)
+        if dtype.kind != "f":
+            dtype = config.dtype  # say, an array of integers to start from
+        array = get_array_module(given).empty(shape, dtype, order=self.order)
+        if callable(given):
+            given(array)
         else:
-            array = np.empty(shape, getattr(given, "dtype", None) or config.dtype)
-            if callable(given):
-                given(array)
-            else:
-                array[...] = given
+            array[...] = given
         self.array = array
 
     def __repr__(self) -> str:
@@ -326,9 +326,7 @@ class Parameter(Variable):
         return super().__repr__().replace("variable", "parameter", 1)
 
 
-def grad(
-    outputs, inputs, grad_outputs=None, create_graph: bool = False
-) -> "list[Variable | None]":
+def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> "list[Variable | None]":
     """The gradients of some variables with respect to others; no variable's ``grad`` changes.
 
     Args:

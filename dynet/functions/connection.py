@@ -72,9 +72,7 @@ def _why_not_linear(x, W, b, n_batch_axes):
         return ValueError(f"linear: W has {W.ndim} axes, expected 2, (out, in) {shapes}")
     features = math.prod(x.shape[n_batch_axes:])
     if features != W.shape[1]:
-        return ValueError(
-            f"linear: x has {features} features, W expects {W.shape[1]} {shapes}"
-        )
+        return ValueError(f"linear: x has {features} features, W expects {W.shape[1]} {shapes}")
     if b is not None and b.shape != W.shape[:1]:
         return ValueError(f"linear: b has shape {b.shape}, expected {W.shape[:1]} {shapes}")
     dtypes = ", ".join(f"{name} is {a.dtype}" for name, a in named.items())

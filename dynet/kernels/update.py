@@ -37,7 +37,8 @@ def _sgd(W, gW, lr):
 def sgd(W, gW, lr):
     """``W -= lr * gW``."""
     if type(W) is np.ndarray:
-        _sgd(*flattened(W, gW), W.dtype.type(lr))
+        (W,), gW = vectors([W], gW)
+        _sgd(W, gW, W.dtype.type(lr))
     else:
         W -= lr * gW
 
@@ -55,23 +56,30 @@ def _adam(W, gW, m, v, step, beta1, beta2, eps):
 def adam(W, gW, m, v, step, beta1, beta2, eps):
     """Adam's moving averages ``m`` of the gradient and ``v`` of its square, and the step."""
     if type(W) is np.ndarray:
-        _adam(*flattened(W, gW, m, v), *(W.dtype.type(s) for s in (step, beta1, beta2, eps)))
+        (W, m, v), gW = vectors([W, m, v], gW)
+        _adam(W, gW, m, v, *[W.dtype.type(s) for s in (step, beta1, beta2, eps)])
     else:
         m += (1 - beta1) * (gW - m)
         v += (1 - beta2) * (gW * gW - v)
         W -= step * m / (get_array_module(W).sqrt(v) + eps)
 
 
-def flattened(W, *others):
-    """``W`` and arrays of its shape as vectors, in the order in which ``W`` lies in memory.
+def vectors(written, gradient):
+    """Arrays of one shape as vectors, all in the order in which the first lies in memory.
 
-    The kernels write into the vectors, so ``W`` must be contiguous, and so must a state, which
-    is made like it.
+    Args:
+        written: a parameter and its state: the kernel writes into them, so they must be
+            contiguous, and in one order.
+        gradient: may lie in memory in any way.
+
+    Raises:
+        ValueError: a vector would be a copy, and what is written there lost.
     """
-    order = "C" if W.flags.c_contiguous else "F"
-    if order == "F" and not W.flags.f_contiguous:
-        raise ValueError(
-            f"optimizer: a parameter of shape {W.shape} has strides {W.strides}, "
-            "expected a contiguous array"
-        )
-    return [x.reshape(-1, order=order) for x in (W, *others)]
+    order = "C" if written[0].flags.c_contiguous else "F"
+    for array in written:
+        if not (array.flags.c_contiguous if order == "C" else array.flags.f_contiguous):
+            raise ValueError(
+                f"optimizer: a parameter or its state, of shape {array.shape}, has the strides "
+                f"{array.strides}; expected a contiguous array"
+            )
+    return [x.reshape(-1, order=order) for x in written], gradient.reshape(-1, order=order)

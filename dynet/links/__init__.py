@@ -1,0 +1,5 @@
+"""Functions with parameters."""
+
+from .connection import EmbedID, Linear
+
+__all__ = ["EmbedID", "Linear"]
