@@ -1,7 +1,7 @@
 """dynet: write a recurrent network as an ordinary Python loop; the run is recorded, and played
 backwards for the gradients."""
 
-# isort: off - the order is that in which a reader should meet the names.
+# ruff: noqa: I001 - the order is that in which a reader should meet the names.
 from .variable import Parameter, Variable, grad
 from .function import Function
 from . import functions
@@ -12,6 +12,7 @@ from . import initializers
 from . import optimizers, optimizer_hooks
 from . import serializers
 from . import datasets
+from . import training
 from . import gradient_check
 from . import backend
 from .backend import get_array_module, get_device
@@ -38,5 +39,6 @@ __all__ = [
     "optimizer_hooks",
     "optimizers",
     "serializers",
+    "training",
     "using_config",
 ]
