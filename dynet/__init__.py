@@ -2,8 +2,10 @@
 backwards for the gradients."""
 
 # ruff: noqa: I001 - the order is that in which a reader should meet the names.
-from .variable import Parameter, Variable, grad
+from .variable import Variable
 from .function import Function
+from .higher_order import grad
+from .parameter import Parameter
 from . import functions
 from .config import config, no_backprop_mode, using_config
 from .link import Chain, Link

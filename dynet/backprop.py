@@ -9,7 +9,7 @@ knows of a node is
 - ``number``: when it was recorded. Whatever a node was computed from has a smaller number, so
   newest first is an order in which every gradient is complete before it is passed on;
 - ``backward(gy)``: the chain rule of one step, from the gradient of the output to those of the
-  inputs; ``backward_recorded(gys)`` does the same in Variables;
+  inputs;
 - ``grad``, ``notes``: where the gradient is kept, for a node that keeps it.
 """
 
@@ -17,7 +17,8 @@ from operator import attrgetter
 
 from . import debugging
 from .config import config
-from .gradient import TERMS, Part, Stack, Waiting
+from .gradient import Stack, Waiting
+from .terms import TERMS
 
 
 def tape(nodes) -> list:
@@ -45,7 +46,7 @@ def leading_to(targets, order) -> list:
     return kept
 
 
-def sweep(seeds: dict, targets=None, retain: bool = False, record: bool = False) -> dict:
+def sweep(seeds: dict, targets=None, retain: bool = False, record=None) -> dict:
     """Play the tape backwards.
 
     Args:
@@ -53,8 +54,9 @@ def sweep(seeds: dict, targets=None, retain: bool = False, record: bool = False)
         targets: the nodes whose gradients are wanted; by default every leaf that is reached.
         retain: whether every node on the way keeps its gradient, as those do that
             ``Variable.retain_grad`` marked.
-        record: whether what the rules do is recorded, so that it can be differentiated again;
-            the seeds are then Variables.
+        record: where the gradients are to be differentiated again, what to call in place of a
+            node's ``backward``, with the node and a tuple of Variables; the seeds are then
+            Variables, and so are the results.
 
     Returns:
         dict: the gradients that arrived at the targets. They are nobody else's arrays.
@@ -89,8 +91,8 @@ def sweep(seeds: dict, targets=None, retain: bool = False, record: bool = False)
         if retain or node.notes is not None:
             node.keep_grad(gy, retain)
 
-        if record:
-            gxs = _without_terms(node.backward_recorded(_as_tuple(gy)))
+        if record is not None:
+            gxs = record(node, gy if type(gy) is tuple else (gy,))
         elif type(gy) is tuple:
             gxs = node.backward(*gy)
         else:
@@ -123,22 +125,6 @@ def sweep(seeds: dict, targets=None, retain: bool = False, record: bool = False)
     if debug:
         _release(order)
     return arrived
-
-
-def _as_tuple(gy):
-    return gy if type(gy) is tuple else (gy,)
-
-
-def _without_terms(gxs):
-    # What a recorded rule answers with terms is computed from Variables, and so recorded, at once.
-    return tuple(
-        [
-            type(gx).total([gx], None, Stack())
-            if type(gx) in TERMS and type(gx) is not Part
-            else gx
-            for gx in _as_tuple(gxs)
-        ]
-    )
 
 
 def _copy(gy):

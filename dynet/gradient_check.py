@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .variable import Variable, grad
+from .higher_order import grad
+from .variable import Variable
 
 
 def numerical_grad(

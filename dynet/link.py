@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .backend import Device, get_device
-from .variable import Parameter
+from .parameter import Parameter
 
 
 class Link:

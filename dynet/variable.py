@@ -13,7 +13,6 @@ import numpy as np
 
 from .backend import Device, get_array_module, get_device, is_array
 from .backprop import sweep, tape
-from .config import config
 
 
 class Leaf:
@@ -94,25 +93,10 @@ class Variable:
 
     # -- what it is ---------------------------------------------------------------------------
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
-        return self.array.shape
-
-    @property
-    def ndim(self) -> int:
-        """The array's number of axes."""
-        return self.array.ndim
-
-    @property
-    def size(self) -> int:
-        """The array's number of elements."""
-        return self.array.size
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The array's dtype."""
-        return self.array.dtype
+    shape = property(lambda v: v.array.shape, doc="The array's shape.")
+    ndim = property(lambda v: v.array.ndim, doc="The array's number of axes.")
+    size = property(lambda v: v.array.size, doc="The array's number of elements.")
+    dtype = property(lambda v: v.array.dtype, doc="The array's dtype.")
 
     @property
     def xp(self):
@@ -175,7 +159,7 @@ class Variable:
         if grad is not None:
             if self.node is None:
                 raise ValueError("Variable.grad: this variable requires no gradient")
-            _check_like("Variable.grad: the gradient", grad, self)
+            check_like("Variable.grad: the gradient", grad, self)
         if self.node is not None:
             self.node.grad = grad
 
@@ -264,131 +248,6 @@ class Variable:
             self.node.grad = device.send(self.node.grad)
 
 
-class Parameter(Variable):
-    """A variable that a link owns and an optimizer updates.
-
-    Args:
-        initializer: a number, an array, or something that fills an array (``dynet.initializers``).
-        shape: of the array to make; without it the parameter waits for ``initialize``, unless
-            the initializer is an array.
-        name (str): its name in its link.
-        order (str): ``"C"`` or ``"F"``, how the array lies in memory.
-
-    >>> import dynet
-    >>> dynet.Parameter(dynet.initializers.Constant(2), (3,)).array
-    array([2., 2., 2.], dtype=float32)
-    """
-
-    __slots__ = ("initializer", "order")
-
-    def __init__(self, initializer: Any, shape=None, *, name: str | None = None, order: str = "C"):
-        self.initializer = initializer
-        self.name = name
-        self.order = order
-        self.array = None
-        self.node = Leaf(self)
-        if is_array(initializer) and shape is None:
-            shape = initializer.shape
-        if shape is not None:
-            self.initialize(shape)
-
-    @property
-    def is_initialized(self) -> bool:
-        """Whether the parameter has its array yet."""
-        return self.array is not None
-
-    def initialize(self, shape: "int | tuple[int, ...]") -> None:
-        """Make the array, of the given shape, and fill it.
-
-        Raises:
-            ValueError: the initializer is an array of another shape.
-        """
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        given = self.initializer
-        if is_array(given) and given.shape != shape:
-            raise ValueError(
-                f"Parameter {self.name}: the initial array has shape {given.shape}, "
-                f"expected {shape}"
-            )
-        dtype = np.dtype(getattr(given, "dtype", None) or config.dtype)
-        if dtype.kind != "f":
-            dtype = config.dtype  # say, an array of integers to start from
-        array = get_array_module(given).empty(shape, dtype, order=self.order)
-        if callable(given):
-            given(array)
-        else:
-            array[...] = given
-        self.array = array
-
-    def __repr__(self) -> str:
-        if self.array is None:
-            return f"parameter {self.name or ''}(not initialized)"
-        return super().__repr__().replace("variable", "parameter", 1)
-
-
-def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> "list[Variable | None]":
-    """The gradients of some variables with respect to others; no variable's ``grad`` changes.
-
-    Args:
-        outputs: a Variable or a list of them: what is differentiated (their sum, if several).
-        inputs: a Variable or a list: with respect to what. They may be computed ones.
-        grad_outputs: an array or Variable for each output, or ``None`` for ones.
-        create_graph: whether the gradients are themselves on the tape, to be differentiated.
-
-    Returns:
-        list: a Variable for each input, of its shape and dtype; ``None`` for an input that no
-        output was computed from.
-
-    Raises:
-        RuntimeError: an output or input has no node on the tape.
-
-    >>> import numpy as np, dynet
-    >>> x = dynet.Variable(np.array(3.0))
-    >>> (g,) = dynet.grad([x ** 3], [x], create_graph=True)
-    >>> (gg,) = dynet.grad([g], [x])
-    >>> g.item(), gg.item()
-    (27.0, 18.0)
-    """
-    outputs = [outputs] if isinstance(outputs, Variable) else list(outputs)
-    inputs = [inputs] if isinstance(inputs, Variable) else list(inputs)
-    if grad_outputs is None:
-        grad_outputs = [None] * len(outputs)
-    elif isinstance(grad_outputs, Variable) or is_array(grad_outputs):
-        grad_outputs = [grad_outputs]
-    if len(grad_outputs) != len(outputs):
-        raise ValueError(
-            f"grad: got {len(grad_outputs)} grad_outputs for {len(outputs)} outputs, "
-            "expected one for each"
-        )
-    for role, variables in ("outputs", outputs), ("inputs", inputs):
-        for i, v in enumerate(variables):
-            if not isinstance(v, Variable) or v.node is None:
-                raise RuntimeError(
-                    f"grad: {role}[{i}] is {_describe(v)}; expected a Variable that requires "
-                    "a gradient and was recorded"
-                )
-    seeds = {}
-    for i, (y, gy) in enumerate(zip(outputs, grad_outputs, strict=True)):
-        if gy is None:
-            gy = y.xp.ones_like(y.array)
-        else:
-            _check_like(f"grad: grad_outputs[{i}]", gy, y)
-        if create_graph and is_array(gy):
-            gy = Variable(gy, requires_grad=False)
-        elif not create_graph and not is_array(gy):
-            gy = gy.array
-        seeds[y.node] = gy if y.node not in seeds else seeds[y.node] + gy
-    targets = {x.node for x in inputs}
-    if create_graph:
-        arrived = sweep(seeds, targets, record=True)
-        return [arrived.get(x.node) for x in inputs]
-    arrived = sweep(seeds, targets)
-    return [
-        Variable(x.xp.asarray(arrived[x.node]), requires_grad=False) if x.node in arrived else None
-        for x in inputs
-    ]
-
-
 def _deliver(node, gradient) -> None:
     """Add a gradient to what its leaf already has."""
     if type(node) is Leaf:
@@ -397,11 +256,11 @@ def _deliver(node, gradient) -> None:
             return  # nobody can look at it any more
         gradient = variable.xp.asarray(gradient)
         name = f" of {variable.name}" if variable.name else ""
-        _check_like(f"backward: the gradient{name}", gradient, variable)
+        check_like(f"backward: the gradient{name}", gradient, variable)
     node.grad = gradient if node.grad is None else node.grad + gradient
 
 
-def _check_like(what, gradient, variable) -> None:
+def check_like(what, gradient, variable) -> None:
     """Raise unless a gradient has its variable's shape and dtype and module."""
     array = variable.array
     if not (isinstance(gradient, Variable) or is_array(gradient)):
@@ -418,9 +277,3 @@ def _check_like(what, gradient, variable) -> None:
             f"{what} is an array of {get_array_module(gradient).__name__}, the variable's of "
             f"{get_array_module(array).__name__}; expected both on one device"
         )
-
-
-def _describe(v) -> str:
-    if isinstance(v, Variable):
-        return f"a Variable of shape {v.shape} with nothing recorded behind it"
-    return type(v).__name__

@@ -1,4 +1,4 @@
-"""The differentiable functions, one file per family. Importing them gives Variable its operators."""
+"""The differentiable functions, a file a family; importing them gives Variable its operators."""
 
 from .activation import relu
 from .arithmetic import absolute, matmul

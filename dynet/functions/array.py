@@ -4,7 +4,7 @@ import numpy as np
 
 from ..backend import get_array_module, is_array
 from ..function import Function
-from ..gradient import At
+from ..terms import At
 from ..variable import Variable
 
 

@@ -4,9 +4,9 @@ import math
 
 from ..backend import is_array
 from ..function import Function
-from ..gradient import Outer, Rows, Sum
 from ..kernels.connection import add_bias
 from ..kernels.rows import gather
+from ..terms import Outer, Rows, Sum
 from ..variable import Variable
 from .array import place
 

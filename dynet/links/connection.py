@@ -9,7 +9,8 @@ from ..backend import is_array
 from ..functions.connection import embed_id, linear
 from ..initializers import Constant, LeCunNormal, Normal
 from ..link import Link
-from ..variable import Parameter, Variable
+from ..parameter import Parameter
+from ..variable import Variable
 
 
 class Linear(Link):

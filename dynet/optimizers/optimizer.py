@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..link import Link
-from ..variable import Parameter
+from ..parameter import Parameter
 
 
 class Optimizer:

@@ -1,0 +1,165 @@
+"""Terms: contributions to a gradient that say what they are instead of adding up at once.
+
+Each kind is a class that holds the pieces of one contribution; ``room`` says how many of its like
+may wait, ``total`` adds many up, into an array that is there already or a new one. ``gradient``
+keeps them until then.
+"""
+
+import numpy as np
+
+from .backend import blas_threads_for, get_array_module
+from .kernels.rows import scatter_add, sum_rows
+
+# Terms of one gradient wait until their output gradients hold this many bytes: few enough to
+# still be in a core's cache when they are stacked, enough for a product to run at full speed.
+PATIENCE = 1 << 18
+
+
+class Outer:
+    """The gradient of a weight ``W`` in ``y = x @ W.T``: the product ``gy.T @ x``.
+
+    ``x`` is ``(N, in)``, ``gy`` is ``(N, out)``, the total ``(out, in)``.
+    """
+
+    __slots__ = ("x", "gy")
+
+    def __init__(self, x, gy):
+        self.x = x
+        self.gy = gy
+
+    def room(self):
+        # A product is worth its while once it does more than write its result.
+        result = self.x.shape[1] * self.gy.shape[1] * self.gy.dtype.itemsize
+        return max(PATIENCE, 4 * result) // max(self.gy.nbytes, 1)
+
+    @staticmethod
+    def total(terms, into, stack):
+        x = stack([term.x for term in terms])
+        gy = stack([term.gy for term in terms])
+        with blas_threads_for(2 * x.size * gy.shape[1]):
+            # Linear keeps its weights in Fortran order; so is this product.
+            gW = (x.T @ gy).T
+        if into is None:
+            return gW
+        into += gW
+        return into
+
+
+class Sum:
+    """The gradient of a bias ``b`` in ``y = x + b``: ``gy`` summed over its rows.
+
+    ``gy`` is ``(N, out)``, the total ``(out,)``.
+    """
+
+    __slots__ = ("gy",)
+
+    def __init__(self, gy):
+        self.gy = gy
+
+    def room(self):
+        return PATIENCE // max(self.gy.nbytes, 1)
+
+    @staticmethod
+    def total(terms, into, stack):
+        gb = sum_rows(stack([term.gy for term in terms]))
+        if into is None:
+            return gb
+        into += gb
+        return into
+
+
+class Rows:
+    """The gradient of a table whose rows were looked up: row ``ids[i]`` gets ``gy[i]``.
+
+    ``ids`` is ``(N,)``, integers already checked against the table's length; ``gy`` is
+    ``(N, out)``; ``shape``, the table's, is ``(rows, out)``.
+    """
+
+    __slots__ = ("ids", "gy", "shape")
+
+    def __init__(self, ids, gy, shape):
+        self.ids = ids
+        self.gy = gy
+        self.shape = shape
+
+    def room(self):
+        return PATIENCE // max(self.gy.nbytes, 1)
+
+    @staticmethod
+    def total(terms, into, stack):
+        gy = stack([term.gy for term in terms])
+        ids = stack([term.ids for term in terms])
+        if into is None:
+            into = get_array_module(gy).zeros(terms[0].shape, gy.dtype)
+        scatter_add(ids, gy, into)
+        return into
+
+
+class At:
+    """The gradient of ``x`` in ``y = x[index]``: zeros of ``x``'s shape, with ``gy`` at the index.
+
+    A loop over the steps of one array sends one such term a step; each is added in its place,
+    so that the loop costs what the steps cost, not what the whole array costs at every step.
+    """
+
+    __slots__ = ("index", "gy", "shape")
+
+    def __init__(self, index, gy, shape):
+        self.index = index
+        self.gy = gy
+        self.shape = shape
+
+    def room(self):
+        return 0
+
+    @staticmethod
+    def total(terms, into, stack):
+        xp = get_array_module(terms[0].gy)
+        if into is None:
+            into = xp.zeros(terms[0].shape, terms[0].gy.dtype)
+        for term in terms:
+            if is_basic_index(term.index):
+                into[term.index] += term.gy
+            else:
+                xp.add.at(into, term.index, term.gy)  # an index may name a place twice
+        return into
+
+
+def is_basic_index(index) -> bool:
+    """Whether NumPy's indexing with ``index`` names each place at most once (a view)."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        part is None
+        or part is Ellipsis
+        or isinstance(part, slice)
+        or (isinstance(part, (int, np.integer)) and not isinstance(part, bool))
+        for part in parts
+    )
+
+
+class Part:
+    """The gradient of one output of a function that has several; the total is a tuple of all.
+
+    An output that nothing was computed from gets ``None``.
+    """
+
+    __slots__ = ("index", "n", "gy")
+
+    def __init__(self, index, n, gy):
+        self.index = index
+        self.n = n
+        self.gy = gy
+
+    def room(self):
+        return self.n  # one an output: they only wait for each other
+
+    @staticmethod
+    def total(terms, into, stack):
+        gys = [None] * terms[0].n
+        for term in terms:
+            gys[term.index] = term.gy
+        return tuple(gys)
+
+
+# The types by which a sweep tells a term from an array.
+TERMS = frozenset((Outer, Sum, Rows, At, Part))
