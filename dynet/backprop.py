@@ -16,6 +16,7 @@ knows of a node is
 from operator import attrgetter
 
 from . import debugging
+from .backend import get_array_module
 from .config import config
 from .gradient import Stack, Waiting
 from .terms import TERMS
@@ -46,14 +47,14 @@ def leading_to(targets, order) -> list:
     return kept
 
 
-def sweep(seeds: dict, targets=None, retain: bool = False, record=None) -> dict:
+def sweep(seeds: dict, targets=None, retain: bool | None = False, record=None) -> dict:
     """Play the tape backwards.
 
     Args:
         seeds: for each node to start from, the gradient of what is differentiated.
         targets: the nodes whose gradients are wanted; by default every leaf that is reached.
-        retain: whether every node on the way keeps its gradient, as those do that
-            ``Variable.retain_grad`` marked.
+        retain: whether every node on the way keeps its gradient, or (``False``) those that
+            ``Variable.retain_grad`` marked, or (``None``) none.
         record: where the gradients are to be differentiated again, what to call in place of a
             node's ``backward``, with the node and a tuple of Variables; the seeds are then
             Variables, and so are the results.
@@ -64,9 +65,19 @@ def sweep(seeds: dict, targets=None, retain: bool = False, record=None) -> dict:
     order = tape(seeds)
     if targets is not None:
         order = leading_to(targets, order)
-    debug = config.debug
-    if debug:
-        _reclaim(order)
+    if not config.debug:
+        return _play(order, seeds, targets, retain, record, None)
+    traced = [(n, n.notes.trace) for n in order if n.notes is not None and n.notes.trace]
+    for node, trace in traced:
+        trace.reclaim(node)
+    try:
+        return _play(order, seeds, targets, retain, record, debugging.check_gradients)
+    finally:
+        for _, trace in traced:
+            trace.release()
+
+
+def _play(order, seeds, targets, retain, record, check) -> dict:
     arrived = {}
     stack = Stack()
     pending = dict.fromkeys(order)
@@ -78,17 +89,19 @@ def sweep(seeds: dict, targets=None, retain: bool = False, record=None) -> dict:
         gy = pending.pop(node)
         if gy is None:
             continue
-        inputs = node.inputs
+        owned = False  # whether the array is ours alone
         if type(gy) is Waiting:
-            gy = gy.total()
+            waiting, gy = gy, gy.total()
+            owned = waiting.owned
         elif type(gy) in TERMS:
-            gy = type(gy).total([gy], None, stack)
+            gy, owned = type(gy).total([gy], None, stack), True
+        inputs = node.inputs
         if not inputs or targets is not None:
             if targets is None or node in targets:
-                arrived[node] = gy if record else _copy(gy)
-            if not inputs:
+                arrived[node] = gy if owned or record else _copy(gy)
+            if not any([below in pending for below in inputs]):
                 continue
-        if retain or node.notes is not None:
+        if retain or (node.notes is not None and retain is not None):
             node.keep_grad(gy, retain)
 
         if record is not None:
@@ -98,14 +111,14 @@ def sweep(seeds: dict, targets=None, retain: bool = False, record=None) -> dict:
         else:
             gxs = node.backward(gy)
         if type(gxs) is not tuple:
-            gxs = (gxs,)
+            gxs = tuple(gxs) if type(gxs) is list else (gxs,)
         if len(gxs) != len(inputs):
             raise ValueError(
                 f"{node.name}: backward gave {len(gxs)} gradients for {len(inputs)} inputs; "
                 "expected one for each, None where there is none"
             )
-        if debug:
-            debugging.check_gradients(node, gxs)
+        if check is not None:
+            check(node, gxs)
 
         for below, gx in zip(inputs, gxs):  # noqa: B905 - their lengths were compared above
             if gx is None:
@@ -121,29 +134,10 @@ def sweep(seeds: dict, targets=None, retain: bool = False, record=None) -> dict:
             else:
                 held = pending[below] = Waiting(held, stack)
                 held.add(gx)
-
-    if debug:
-        _release(order)
     return arrived
 
 
 def _copy(gy):
-    # The array may be a view, or stand in another gradient too. A rule may also have answered
-    # with a plain number, which nobody can write to.
-    return gy.copy() if hasattr(gy, "copy") else gy
-
-
-def _traces(order):
-    for node in order:
-        if node.notes is not None and node.notes.trace is not None:
-            yield node, node.notes.trace
-
-
-def _reclaim(order):
-    for node, trace in _traces(order):
-        trace.reclaim(node)
-
-
-def _release(order):
-    for _, trace in _traces(order):
-        trace.release()
+    # The array may be a view, or stand in another gradient too; a rule may also have answered
+    # with a plain number.
+    return get_array_module(gy).array(gy, copy=True, order="K")

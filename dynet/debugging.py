@@ -45,9 +45,10 @@ def check_output(function, arrays, outputs, line) -> None:
 
 
 def check_gradients(node, gxs) -> None:
-    """Raise ``FloatingPointError`` if the backward rule made a NaN or infinity."""
+    """Raise if a backward rule made a NaN or infinity, or a gradient of another shape."""
+    trace = node.notes.trace if node.notes is not None else None
     for i, gx in enumerate(gxs):
-        pieces = [gx] if hasattr(gx, "dtype") else [getattr(gx, s, None) for s in ("x", "gy")]
+        pieces = [gx] if hasattr(gx, "shape") else [getattr(gx, s, None) for s in ("x", "gy")]
         for piece in pieces:
             piece = getattr(piece, "array", piece)
             if hasattr(piece, "dtype") and not all_finite(piece):
@@ -55,6 +56,11 @@ def check_gradients(node, gxs) -> None:
                     f"{node.name}: the gradient of input {i} holds NaN or infinity; "
                     f"{called_at(node)}"
                 )
+        if trace is not None and hasattr(gx, "dtype") and gx.shape != trace.shapes[i]:
+            raise ValueError(
+                f"{node.name}: the gradient of input {i} has shape {gx.shape}, expected "
+                f"{trace.shapes[i]}, the input's; {called_at(node)}"
+            )
 
 
 def called_at(node) -> str:
@@ -72,10 +78,16 @@ class Trace:
     sweep is found out if the function is swept again.
     """
 
-    __slots__ = ("line", "arrays", "prints")
+    __slots__ = ("arrays", "line", "prints", "shapes")
 
-    def __init__(self, line: str, saved: tuple):
+    def __init__(self, line: str, saved: tuple, shapes: list, outputs: tuple):
         self.line = line
+        self.shapes = shapes  # of the inputs
+        for y in outputs:
+            # A view of a locked array is born read-only, and opens with what it views.
+            entry = _locked.get(id(getattr(y, "base", None)))
+            if entry is not None and not y.flags.writeable and 0 not in y.strides:
+                entry[2].append(y)
         self.arrays = [x for x in saved if isinstance(x, np.ndarray)]
         self.prints = None  # of the arrays' contents, once they have been released
         self._lock()

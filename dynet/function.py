@@ -5,7 +5,7 @@ from itertools import count
 import numpy as np
 
 from . import debugging
-from .backend import is_array
+from .backend import get_array_module, is_array
 from .config import config
 from .terms import Part
 from .variable import Variable
@@ -17,7 +17,7 @@ _new = object.__new__
 class _Node:
     """What the record of a function and one of several outputs have in common on the tape."""
 
-    __slots__ = ("inputs", "notes", "number")
+    __slots__ = ("notes", "number")
 
     @property
     def creator(self):
@@ -40,11 +40,8 @@ class _Node:
     def keep_grad(self, gy, always: bool) -> None:
         """Keep the gradient, if that was asked for."""
         if (always or self.notes.retain) and type(gy) is not tuple:
-            self.grad = getattr(gy, "array", gy).copy()
-
-    def unchain(self) -> None:
-        """Forget where the inputs came from: the tape ends here."""
-        self.inputs = ()
+            gy = getattr(gy, "array", gy)
+            self.grad = get_array_module(gy).array(gy, copy=True)
 
     def _take_notes(self):
         if self.notes is None:
@@ -66,7 +63,8 @@ class Function(_Node):
     """One operation: its value, its chain rule, and, once called, its place on the tape.
 
     A subclass states ``forward`` and ``backward``, side by side. Settings go into its
-    ``__init__``, arrays that the chain rule needs through ``save``.
+    ``__init__``, arrays that the chain rule needs through ``save``. The attributes below, ``seen``,
+    ``notes``, ``grad``, ``name`` and ``creator`` are the tape's own.
 
     Attributes:
         inputs (tuple): the nodes of the inputs, ``None`` for a constant or a variable that wants
@@ -88,7 +86,12 @@ class Function(_Node):
     array([ 3., 12.])
     """
 
-    __slots__ = ("saved", "seen")
+    __slots__ = ("inputs", "saved", "seen")
+
+    # What `forward` saves, where that is the same in every call: for each saved array the number
+    # of the input that it is, or -1 for the first output, -2 for the second. Where a subclass
+    # does not say it, every call has to note which array was which, at some cost.
+    saves: tuple[int, ...] | None = None
 
     # A fused function, whose rule is a kernel, states itself here in ordinary functions, as a
     # method of the same arguments as `forward`, on Variables; it then saves its inputs first,
@@ -171,12 +174,10 @@ class Function(_Node):
         node = None
         if recording and config.enable_backprop:
             node = self
-            self.inputs = tuple(nodes)
+            self.inputs = nodes
             self.number = _next_number()
             self.notes = None
-            if self.saved:
-                # By these it is found out later which saved array was which input or output; the
-                # arrays that were not saved are not kept.
+            if self.saves is None and self.saved:
                 self.seen = (*map(id, arrays), *map(id, y if type(y) is tuple else (y,)))
         if config.debug:
             self._watch(arrays, y, node)
@@ -187,13 +188,10 @@ class Function(_Node):
             variable.name = None
             return variable
         if type(y) is tuple:
-            n = len(y)
-            return tuple(
-                [
-                    variable_at(node and Output(self, i, n), self.as_output(a))
-                    for i, a in enumerate(y)
-                ]
-            )
+            nodes = [node] * len(y)
+            if node is not None and len(y) > 1:
+                nodes = [Output(self, i, len(y)) for i in range(len(y))]
+            return tuple([variable_at(n, self.as_output(a)) for n, a in zip(nodes, y, strict=True)])
         return variable_at(node, self.as_output(y))
 
     def evaluate(self, *xs):
@@ -219,22 +217,26 @@ class Function(_Node):
     def _watch(self, arrays, y, node):
         """Debug mode: look for NaN, and guard what the tape needs."""
         line = debugging.user_line()
-        debugging.check_output(self, arrays, y if type(y) is tuple else (y,), line)
+        outputs = y if type(y) is tuple else (y,)
+        debugging.check_output(self, arrays, outputs, line)
         if node is not None:
-            self._take_notes().trace = debugging.Trace(line, self.saved)
+            shapes = [np.shape(x) for x in arrays]
+            self._take_notes().trace = debugging.Trace(line, self.saved, shapes, outputs)
 
     def unchain(self) -> None:
         """Forget where the inputs came from, and what the rule would need: the tape ends here."""
         self.inputs = self.saved = ()
+        if self.notes is not None:
+            self.notes.trace = None
 
 
 class Output(_Node):
     """One of the outputs of a function with several: a node between it and what used it."""
 
-    __slots__ = ("index", "n")
+    __slots__ = ("function", "index", "n")
 
     def __init__(self, function: Function, index: int, n: int):
-        self.inputs = (function,)
+        self.function = function
         self.index = index
         self.n = n
         self.number = _next_number()
@@ -245,14 +247,23 @@ class Output(_Node):
         return Part(self.index, self.n, gy)
 
     @property
+    def inputs(self):
+        """The function; empty once this output or the function was unchained."""
+        return (self.function,) if self.function is not None and self.function.inputs else ()
+
+    @property
     def creator(self):
-        """The function that computed this output."""
-        return self.inputs[0] if self.inputs else None
+        """The function that computed this output; ``None`` once unchained."""
+        return self.function if self.inputs else None
 
     @property
     def name(self) -> str:
         """For messages."""
-        return f"output {self.index} of {self.inputs[0].name}" if self.inputs else "output"
+        return f"output {self.index} of {self.function.name if self.function else 'a function'}"
+
+    def unchain(self) -> None:
+        """Forget the function: the tape ends here."""
+        self.function = None
 
 
 def variable_at(node, array) -> Variable:

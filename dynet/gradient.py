@@ -42,11 +42,12 @@ class Waiting:
         stack: the sweep's ``Stack``.
     """
 
-    __slots__ = ("dense", "owned", "terms", "room", "stack")
+    __slots__ = ("dense", "kind", "owned", "room", "stack", "terms")
 
     def __init__(self, first, stack):
         self.dense = None
         self.owned = False  # whether `dense` is ours alone, to be added to in place
+        self.kind = None  # the type of the terms that wait
         self.terms = []
         self.room = 0
         self.stack = stack
@@ -54,23 +55,22 @@ class Waiting:
 
     def add(self, gx):
         """Take one more contribution: an array (or, in a recorded sweep, a Variable) or a term."""
-        terms = self.terms
-        if type(gx) not in TERMS:
-            if self.dense is None:
-                self.dense = gx
-            elif self.owned:
-                self.dense += gx
-            else:
-                self.dense = self.dense + gx
-                self.owned = is_array(self.dense)
-            return
-        if not terms or type(gx) is not type(terms[0]):
+        if type(gx) is self.kind:
+            self.terms.append(gx)
+            if len(self.terms) > self.room:
+                self.settle()
+        elif type(gx) in TERMS:
             self.settle()
-            terms = self.terms
+            self.kind = type(gx)
+            self.terms = [gx]
             self.room = gx.room()
-        terms.append(gx)
-        if len(terms) > self.room:
-            self.settle()
+        elif self.dense is None:
+            self.dense = gx
+        elif self.owned:
+            self.dense += gx
+        else:
+            self.dense = self.dense + gx
+            self.owned = is_array(self.dense)
 
     def settle(self):
         """Total the terms that wait."""
@@ -78,7 +78,7 @@ class Waiting:
             into = self.dense
             if into is not None and not self.owned:
                 into = into.copy()
-            self.dense = type(self.terms[0]).total(self.terms, into, self.stack)
+            self.dense = self.kind.total(self.terms, into, self.stack)
             self.owned = True
             self.terms = []
 

@@ -44,11 +44,13 @@ def numerical_grad(
         gx = np.zeros(x.shape)
         for i in np.ndindex(x.shape):
             at = x[i]
-            x[i] = at + eps
-            above = total()
-            x[i] = at - eps
-            below = total()
-            x[i] = at
+            try:
+                x[i] = at + eps
+                above = total()
+                x[i] = at - eps
+                below = total()
+            finally:
+                x[i] = at
             gx[i] = (above - below) / (2 * eps)
         gradients.append(gx)
     return gradients
@@ -81,7 +83,7 @@ def check_backward(
     >>> import numpy as np, dynet, dynet.functions as F
     >>> dynet.gradient_check.check_backward(F.exp, np.array([0.5, 1.0]))
     """
-    xs = [Variable(x) for x in _as_tuple(x_data)]
+    xs = [Variable(np.array(x)) for x in _as_tuple(x_data)]
     wanted = [v for v in (*xs, *_as_tuple(params)) if v.requires_grad]
     for v in wanted:
         if v.dtype != np.float64:
@@ -90,10 +92,8 @@ def check_backward(
             )
     ys = _as_tuple(func(*xs))
     gys = _output_gradients(ys, y_grad)
-    outputs, output_gradients = zip(
-        *[(y, gy) for y, gy in zip(ys, gys, strict=True) if y.requires_grad], strict=True
-    )
-    ours = grad(outputs, wanted, output_gradients)
+    used = [(y, gy) for y, gy in zip(ys, gys, strict=True) if y.requires_grad]
+    ours = grad([y for y, _ in used], wanted, [gy for _, gy in used])
     expected = numerical_grad(
         lambda: tuple(y.array for y in _as_tuple(func(*xs))), [v.array for v in wanted], gys, eps
     )

@@ -5,8 +5,11 @@ In an ordinary sweep a backward rule gets arrays. When its gradient is to be dif
 ``forward`` saved, and what it does is recorded like anything else.
 """
 
+import numpy as np
+
 from .backend import is_array
 from .backprop import sweep
+from .config import config
 from .function import Function, Output, variable_at
 from .gradient import Stack
 from .terms import TERMS
@@ -37,6 +40,8 @@ def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> "lis
     >>> g.item(), gg.item()
     (27.0, 18.0)
     """
+    if create_graph and not config.enable_backprop:
+        raise RuntimeError("grad: create_graph=True under no_backprop_mode would record nothing")
     outputs, inputs = _as_list(outputs), _as_list(inputs)
     grad_outputs = [None] * len(outputs) if grad_outputs is None else _as_list(grad_outputs)
     if len(grad_outputs) != len(outputs):
@@ -47,10 +52,10 @@ def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> "lis
     for role, variables in ("outputs", outputs), ("inputs", inputs):
         for i, v in enumerate(variables):
             if not isinstance(v, Variable) or v.node is None:
-                came = f"a Variable of shape {v.shape}" if isinstance(v, Variable) else type(v)
+                came = "requires no gradient" if isinstance(v, Variable) else type(v).__name__
                 raise RuntimeError(
-                    f"grad: {role}[{i}] is {came} that requires no gradient; expected one that "
-                    "does, or that was computed from one that does"
+                    f"grad: {role}[{i}]: {came}; expected a Variable that requires a gradient, or "
+                    "that was computed from one"
                 )
     seeds = {}
     for i, (y, gy) in enumerate(zip(outputs, grad_outputs, strict=True)):
@@ -62,9 +67,8 @@ def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> "lis
         elif not create_graph and not is_array(gy):
             gy = gy.array
         seeds[y.node] = gy if y.node not in seeds else seeds[y.node] + gy
-    arrived = sweep(
-        seeds, {x.node for x in inputs}, record=backward_recorded if create_graph else None
-    )
+    rule = backward_recorded if create_graph else None
+    arrived = sweep(seeds, {x.node for x in inputs}, retain=None, record=rule)
     gradients = []
     for i, x in enumerate(inputs):
         gx = arrived.get(x.node)
@@ -91,14 +95,12 @@ def backward_recorded(node, gys: tuple) -> tuple:
         return _backward_of_plain(node, gys)
     _refuse_hidden_arrays(node)
     arrays = node.saved
-    node.saved = tuple([_find(node, a) for a in arrays])
+    node.saved = tuple([_as_it_was(node, i, len(gys)) for i in range(len(arrays))])
     try:
         gxs = node.backward(*gys)
     finally:
         node.saved = arrays
-    gxs = gxs if type(gxs) is tuple else (gxs,)
-    # A term is worth its while for many contributions of arrays; here it is computed at once.
-    return tuple([type(g).total([g], None, Stack()) if type(g) in TERMS else g for g in gxs])
+    return tuple([_recorded(gx) for gx in (gxs if type(gxs) is tuple else (gxs,))])
 
 
 class Identity(Function):
@@ -130,17 +132,40 @@ def _backward_of_plain(function, gys):
     return tuple([None if node is None else next(gxs) for node in function.inputs])
 
 
-def _find(function, array):
-    """A saved array as the Variable that it was, or itself if it was neither in nor out."""
-    if id(array) not in function.seen:
-        return array
-    i, n = function.seen.index(id(array)), len(function.inputs)
-    if i < n:
-        node = function.inputs[i]
+def _recorded(gx):
+    """What a rule answered as a Variable; ``None`` as it is."""
+    if type(gx) in TERMS:
+        # A term is worth its while for many contributions of arrays; here it is totalled at once.
+        return type(gx).total([gx], None, Stack())
+    return variable_at(None, gx) if is_array(gx) else gx
+
+
+def _as_it_was(function, i, n_outputs):
+    """A saved array as the Variable that it was, or itself if it was a constant."""
+    array = function.saved[i]
+    n = len(function.inputs)
+    if function.saves is not None:
+        at = function.saves[i]
+        places = [at if at >= 0 else n - 1 - at]
     else:
-        outputs = len(function.seen) - n
-        node = function if outputs == 1 else Output(function, i - n, outputs)
-    return array if node is None else variable_at(node, function.as_output(array))
+        places = [place for place, seen in enumerate(function.seen) if seen == id(array)]
+    nodes = []
+    for place in places:
+        if place < n:
+            nodes.append(function.inputs[place])
+        else:
+            nodes.append(function if n_outputs == 1 else Output(function, place - n, n_outputs))
+    if len(set(nodes)) > 1:
+        raise RuntimeError(
+            f"{function.name}: one array of shape {array.shape} is saved that came in several "
+            f"places ({places} of the inputs and outputs); for its gradient to be differentiated, "
+            "the class must say in `saves` which of them it means"
+        )
+    return array if not nodes or nodes[0] is None else variable_at(nodes[0], _array(array))
+
+
+def _array(x):
+    return x if is_array(x) else np.asarray(x)  # NumPy gives scalars for arrays without axes
 
 
 def _refuse_hidden_arrays(function):

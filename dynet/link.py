@@ -64,12 +64,18 @@ class Link:
                 "Link; only a Chain has links as children"
             )
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        # To call a link is to call its forward, without one more call in between: a recurrent
+        # cell is called at every time step.
+        if "forward" in cls.__dict__:
+            cls.__call__ = cls.forward
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the link computes; a subclass states it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    __call__ = forward
 
     # -- the tree -----------------------------------------------------------------------------
 
@@ -88,9 +94,9 @@ class Link:
         """Every parameter at or below this link, with its path, such as ``/recur/W``."""
         for name in self._params:
             yield f"/{name}", getattr(self, name)
-        for child in self.children():
-            for path, parameter in child.namedparams():
-                yield f"/{child.name}{path}", parameter
+        for name in self._children:
+            for path, parameter in getattr(self, name).namedparams():
+                yield f"/{name}{path}", parameter
 
     def params(self) -> Iterator[Parameter]:
         """Every parameter at or below this link, each once."""
@@ -142,11 +148,7 @@ class Link:
     def serialize(self, serializer) -> None:
         """Give a serializer every parameter and persistent value, or take them from it."""
         for name in self._params:
-            parameter = getattr(self, name)
-            array = serializer(name, parameter.array)
-            if parameter.array is None and array is not None:
-                parameter.initialize(array.shape)
-                parameter.array[...] = array
+            serializer(name, getattr(self, name))
         for name in self._persistent:
             object.__setattr__(self, name, serializer(name, getattr(self, name)))
 
@@ -159,8 +161,8 @@ class Link:
             for name in self._params
         )
         lines = [f"{type(self).__name__}({shapes})"]
-        for child in self.children():
-            lines.append(f"{indent}  {child.name}: {child._tree(indent + '  ')}")
+        for name in self._children:
+            lines.append(f"{indent}  {name}: {getattr(self, name)._tree(indent + '  ')}")
         return "\n".join(lines)
 
 
@@ -199,5 +201,5 @@ class Chain(Link):
 
     def serialize(self, serializer) -> None:
         super().serialize(serializer)
-        for child in self.children():
-            child.serialize(serializer[child.name])
+        for name in self._children:
+            getattr(self, name).serialize(serializer[name])

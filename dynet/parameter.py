@@ -14,8 +14,9 @@ class Parameter(Variable):
 
     Args:
         initializer: a number, an array, or something that fills an array (``dynet.initializers``).
-        shape: of the array to make; without it the parameter waits for ``initialize``, unless
-            the initializer is an array.
+        shape: of the array to make, in ``config.dtype`` unless the initializer has another; a
+            length that is ``None`` waits for ``initialize``. Without a shape the parameter is
+            like the array that it starts from, or waits for any shape.
         name (str): its name in its link.
         order (str): ``"C"`` or ``"F"``, how the array lies in memory.
 
@@ -24,7 +25,7 @@ class Parameter(Variable):
     array([2., 2., 2.], dtype=float32)
     """
 
-    __slots__ = ("initializer", "order")
+    __slots__ = ("initializer", "order", "wanted_dtype", "wanted_shape")
 
     def __init__(self, initializer: Any, shape=None, *, name: str | None = None, order: str = "C"):
         self.initializer = initializer
@@ -32,40 +33,53 @@ class Parameter(Variable):
         self.order = order
         self.array = None
         self.node = Leaf(self)
-        if is_array(initializer) and shape is None:
-            shape = initializer.shape
-        if shape is not None:
-            self.initialize(shape)
+        dtype = None
+        if is_array(initializer):
+            dtype = initializer.dtype if initializer.dtype.kind == "f" else None
+            shape = initializer.shape if shape is None else shape
+        elif callable(initializer):
+            dtype = getattr(initializer, "dtype", None)
+        self.wanted_dtype = np.dtype(dtype or config.dtype)
+        self.wanted_shape = (shape,) if isinstance(shape, int) else shape
+        if shape is not None and None not in self.wanted_shape:
+            self.initialize(self.wanted_shape)
 
     @property
     def is_initialized(self) -> bool:
         """Whether the parameter has its array yet."""
         return self.array is not None
 
-    def initialize(self, shape: "int | tuple[int, ...]") -> None:
+    def initialize(self, shape: tuple[int, ...]) -> None:
         """Make the array, of the given shape, and fill it.
 
         Raises:
-            ValueError: the initializer is an array of another shape.
+            ValueError: the shape is not the one that the parameter waits for, or the initializer
+                is an array of another.
         """
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        if not self.takes(shape):
+            raise ValueError(
+                f"Parameter {self.name}: got the shape {shape}, expected {self.wanted_shape}"
+            )
         given = self.initializer
         if is_array(given) and given.shape != shape:
             raise ValueError(
                 f"Parameter {self.name}: the initial array has shape {given.shape}, "
                 f"expected {shape}"
             )
-        dtype = config.dtype
-        if is_array(given) and given.dtype.kind == "f":
-            dtype = given.dtype
-        elif callable(given) and getattr(given, "dtype", None) is not None:
-            dtype = np.dtype(given.dtype)
-        array = get_array_module(given).empty(shape, dtype, order=self.order)
+        array = get_array_module(given).empty(shape, self.wanted_dtype, order=self.order)
         if callable(given):
             given(array)
         else:
             array[...] = given
         self.array = array
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether a shape is the wanted one, ``None`` standing for anything."""
+        wanted = self.wanted_shape
+        return wanted is None or (
+            len(shape) == len(wanted)
+            and all(w is None or w == n for n, w in zip(shape, wanted, strict=True))
+        )
 
     def __repr__(self) -> str:
         if self.array is None:

@@ -6,16 +6,19 @@ saves returns the value as it is; one that loads returns the one from the file. 
 serves both ways.
 """
 
+import copy
 import json
 import os
+import shutil
+import uuid
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .backend import get_array_module, is_array
+from .parameter import Parameter
 
 
 def save_npz(file: "str | os.PathLike", obj: Any) -> None:
@@ -26,8 +29,9 @@ def save_npz(file: "str | os.PathLike", obj: Any) -> None:
 
     Args:
         file: its path.
-        obj: something with ``serialize`` (a link, an optimizer); a number, string, array or
-            ``numpy.random.Generator``; or a mapping of names to such objects.
+        obj: something with ``serialize`` (a link, an optimizer), an array, a
+            ``numpy.random.Generator``; or a mapping of names to such objects, to mappings, and
+            to numbers and strings.
 
     Raises:
         OSError: the file cannot be written; the old one, if there was one, is untouched.
@@ -44,7 +48,7 @@ def save_npz(file: "str | os.PathLike", obj: Any) -> None:
     values: dict[str, np.ndarray] = {}
     _visit(_Saver(values, ""), obj)
     # A name of its own in the same folder, so that the rename stays within one file system.
-    temporary = f"{path}.{os.getpid()}.part"
+    temporary = f"{path}.{uuid.uuid4().hex}.part"
     try:
         with open(temporary, "xb") as f:
             with zipfile.ZipFile(f, "w") as npz:
@@ -53,6 +57,8 @@ def save_npz(file: "str | os.PathLike", obj: Any) -> None:
                         np.lib.format.write_array(member, array, allow_pickle=False)
             f.flush()
             os.fsync(f.fileno())
+        if os.path.exists(path):
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
         _sync_folder(os.path.dirname(path))
     except OSError as error:
@@ -71,9 +77,9 @@ def load_npz(file: "str | os.PathLike", obj: Any, path: str = "", strict: bool =
 
     Args:
         file: its path.
-        obj: the object to fill, made like the one that was saved: something with ``serialize``, a
-            ``numpy.random.Generator``, or a mutable mapping, whose plain values are replaced.
-        path: of the object inside the file, such as ``"model/"``; the whole file by default.
+        obj: the object to fill, made like the one that was saved; the numbers and strings of a
+            mapping are replaced.
+        path: of the object inside the file, such as ``"model"``; the whole file by default.
         strict: whether the file must hold the object's values and no others; else what the
             object has not is passed over, and what the file has not stays as it is.
 
@@ -82,8 +88,8 @@ def load_npz(file: "str | os.PathLike", obj: Any, path: str = "", strict: bool =
             dtype differs.
         OSError: the file cannot be read.
     """
-    values = _read(file, path)
-    check = _Checker(values, "", file, strict)
+    values = _read(file, path.rstrip("/") + "/" if path else "")
+    check = _Checker(values, "", file)
     _visit(check, obj)
     unknown = sorted(set(values) - check.used)
     if strict and (check.missing or unknown):
@@ -102,21 +108,29 @@ def _visit(serializer, obj):
         obj.serialize(serializer)
     elif isinstance(obj, Mapping):
         for name, value in obj.items():
+            if not isinstance(name, str) or "/" in name or not name:
+                raise TypeError(f"serializers: the name {name!r} is no string without a slash")
             if hasattr(value, "serialize") or isinstance(value, Mapping):
                 _visit(serializer[name], value)
             else:
                 loaded = serializer(name, value)
                 if loaded is not value:
                     obj[name] = loaded
+    elif is_array(obj) or isinstance(obj, np.random.Generator):
+        serializer("value", obj)
     else:
         raise TypeError(
-            f"serializers: cannot save or load {type(obj).__name__}; expected an object with "
-            "serialize, or a mapping of names to objects"
+            f"serializers: cannot save or load {type(obj).__name__} by itself; expected an object "
+            "with serialize, an array, a numpy.random.Generator, or a mapping of names to objects"
         )
 
 
 class _Serializer:
-    """A place in the tree of names; ``serializer["child"]`` is the one below."""
+    """A place in the tree of names; ``serializer["child"]`` is the one below.
+
+    Called with a name and a value, it saves the value, or returns what the file has in its place:
+    a Parameter, array or Generator filled, a number or string replaced.
+    """
 
     def __init__(self, values, prefix):
         self.values = values
@@ -130,7 +144,7 @@ class _Serializer:
 
 class _Saver(_Serializer):
     def __call__(self, name, value):
-        if value is not None:
+        if not (isinstance(value, Parameter) and value.array is None):
             self.values[self.prefix + name] = _to_array(self.prefix + name, value)
         return value
 
@@ -138,10 +152,9 @@ class _Saver(_Serializer):
 class _Checker(_Serializer):
     """Compares what is there with what is in the file, and changes nothing."""
 
-    def __init__(self, values, prefix, file, strict):
+    def __init__(self, values, prefix, file):
         super().__init__(values, prefix)
         self.file = file
-        self.strict = strict
         self.used = set()
         self.missing = []
 
@@ -149,24 +162,52 @@ class _Checker(_Serializer):
         key = self.prefix + name
         if key in self.values:
             self.used.add(key)
-            if value is not None:
-                self._compare(key, value, self.values[key])
-        elif value is not None:
+            expected = _mismatch(value, self.values[key])
+            if expected:
+                stored = self.values[key]
+                raise ValueError(
+                    f"load_npz: {self.file} is of another model: {key} is {stored.dtype} "
+                    f"{stored.shape} in the file, expected {expected}"
+                )
+        elif not (isinstance(value, Parameter) and value.array is None):
             self.missing.append(key)
         return value
 
-    def _compare(self, key, value, stored):
-        ours = _to_array(key, value)
-        if is_array(value):
-            same = ours.shape == stored.shape and ours.dtype == stored.dtype
-        else:
-            text = ours.dtype.kind == "U"
-            same = stored.shape == () and (stored.dtype.kind == "U") == text
-        if not same:
-            raise ValueError(
-                f"load_npz: {self.file} is of another model: {key} is {stored.dtype} "
-                f"{stored.shape} in the file, {ours.dtype} {ours.shape} in the object"
-            )
+
+def _mismatch(value, stored):
+    """What the file should hold for a value if it does not; else nothing."""
+    if isinstance(value, Parameter):
+        if value.array is None:
+            same = stored.dtype == value.wanted_dtype and value.takes(stored.shape)
+            if same:
+                copy.deepcopy(value).initialize(stored.shape)  # the initializer may refuse it
+            return None if same else f"{value.wanted_dtype} {value.wanted_shape}"
+        value = value.array
+    if is_array(value):
+        same = stored.dtype == value.dtype and stored.shape == value.shape
+        if same and not getattr(value.flags, "writeable", True):
+            return "an array that can be written to in the object"
+        return None if same else f"{value.dtype} {value.shape}"
+    if isinstance(value, np.random.Generator):
+        return _generator_mismatch(value, stored)
+    if isinstance(value, str):
+        return None if stored.shape == () and stored.dtype.kind == "U" else "a string"
+    kinds = {bool: "b", int: "iu"}.get(type(value), "iuf")
+    if stored.shape == () and stored.dtype.kind in kinds:
+        return None
+    return f"a number like {value!r}"
+
+
+def _generator_mismatch(generator, stored):
+    kind = type(generator.bit_generator).__name__
+    expected = f"the state of a {kind} generator"
+    if stored.shape != () or stored.dtype.kind != "U":
+        return expected
+    try:
+        copy.deepcopy(generator).bit_generator.state = json.loads(stored.item())
+    except (ValueError, TypeError, KeyError):
+        return expected
+    return None
 
 
 class _Loader(_Serializer):
@@ -174,8 +215,11 @@ class _Loader(_Serializer):
         stored = self.values.get(self.prefix + name)
         if stored is None:
             return value
-        if value is None:
-            return stored
+        if isinstance(value, Parameter):
+            if value.array is None:
+                value.initialize(stored.shape)
+            value.array[...] = value.xp.asarray(stored)
+            return value
         if is_array(value):
             value[...] = get_array_module(value).asarray(stored)
             return value
@@ -186,6 +230,7 @@ class _Loader(_Serializer):
 
 
 def _to_array(key, value):
+    value = value.array if isinstance(value, Parameter) else value
     if is_array(value):
         array = value if isinstance(value, np.ndarray) else value.get()
     elif isinstance(value, np.random.Generator):
@@ -204,17 +249,19 @@ def _to_array(key, value):
 
 
 def _read(file, path):
-    try:
-        npz = np.load(file, allow_pickle=False)
-        if not isinstance(npz, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array")
-        with npz:
+    with open(file, "rb") as f:
+        try:
+            npz = np.load(f, allow_pickle=False)
             names = [name for name in npz.files if name.startswith(path)]
-            return {name.removeprefix(path): npz[name] for name in names}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"load_npz: {file} is no npz file of arrays, or not a whole one"
-        ) from error
+            arrays = {name.removeprefix(path): npz[name] for name in names}
+            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+                raise TypeError("a member is no array")
+        except Exception as error:
+            # NumPy and zipfile raise a dozen kinds of error at a file that is not what they expect.
+            raise ValueError(
+                f"load_npz: {file} is no npz file of arrays, or not a whole one"
+            ) from error
+    return arrays
 
 
 def _listed(names):

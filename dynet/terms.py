@@ -5,6 +5,8 @@ may wait, ``total`` adds many up, into an array that is there already or a new o
 keeps them until then.
 """
 
+import math
+
 import numpy as np
 
 from .backend import blas_threads_for, get_array_module
@@ -151,13 +153,14 @@ class Part:
         self.gy = gy
 
     def room(self):
-        return self.n  # one an output: they only wait for each other
+        return math.inf  # they are no work to add up, and wait only for each other
 
     @staticmethod
     def total(terms, into, stack):
         gys = [None] * terms[0].n
         for term in terms:
-            gys[term.index] = term.gy
+            i = term.index
+            gys[i] = term.gy if gys[i] is None else gys[i] + term.gy
         return tuple(gys)
 
 

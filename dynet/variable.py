@@ -138,6 +138,24 @@ class Variable:
             raise TypeError(f"{name}: the Variable has shape {self.shape}, expected one element")
         return self.array.item()
 
+    def __getstate__(self):
+        # For copies and pickles. A tape cannot be copied in part; a weak reference not at all.
+        if self.node is not None and self.node.inputs:
+            raise TypeError(
+                f"copy: this Variable (shape {self.shape}) was computed; only one that was made "
+                "by hand can be copied or pickled, or `.array`"
+            )
+        slots = [s for c in type(self).__mro__ for s in getattr(c, "__slots__", ())]
+        state = {s: getattr(self, s) for s in slots if s not in ("node", "__weakref__")}
+        return state, self.requires_grad, self.grad
+
+    def __setstate__(self, state):
+        state, requires_grad, grad = state
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.node = Leaf(self) if requires_grad else None
+        self.grad = grad
+
     def __array__(self, *args, **kwargs):
         raise TypeError(
             "a Variable is no array: NumPy would lose its gradient; "
@@ -257,7 +275,11 @@ def _deliver(node, gradient) -> None:
         gradient = variable.xp.asarray(gradient)
         name = f" of {variable.name}" if variable.name else ""
         check_like(f"backward: the gradient{name}", gradient, variable)
-    node.grad = gradient if node.grad is None else node.grad + gradient
+    if node.grad is not None:
+        # Not in place: the user may hold on to what was there. And of arrays without axes NumPy
+        # makes a scalar.
+        gradient = get_array_module(gradient).asarray(node.grad + gradient)
+    node.grad = gradient
 
 
 def check_like(what, gradient, variable) -> None:

@@ -41,9 +41,9 @@ def test_blocks_nest():
 
 
 def test_an_unknown_setting_is_refused_with_the_names_of_those_there_are():
-    with pytest.raises(AttributeError, match="'trian'.*enable_backprop, train, dtype and debug"):
-        with using_config("trian", False):
-            pass
+    names = r"'trian'.*enable_backprop, train, dtype and debug"
+    with pytest.raises(AttributeError, match=names), using_config("trian", False):
+        pass
     with pytest.raises(AttributeError, match="trian"):
         config.trian = False
 

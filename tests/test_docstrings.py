@@ -44,7 +44,7 @@ def public_names():
             yield pytest.param(getattr(module, name), id=f"{module.__name__}.{name}")
 
 
-@pytest.mark.parametrize("thing", public_names())
+@pytest.mark.parametrize("thing", list(public_names()))
 def test_every_public_name_has_a_docstring_of_its_own(thing):
     assert (inspect.getdoc(thing) or "").strip()
     if inspect.isclass(thing):
@@ -58,6 +58,6 @@ def public_methods():
                 yield pytest.param(value, id=f"{name}.{attribute}")
 
 
-@pytest.mark.parametrize("method", public_methods())
+@pytest.mark.parametrize("method", list(public_methods()))
 def test_every_public_method_of_the_core_has_a_docstring(method):
     assert (inspect.getdoc(method) or "").strip()

@@ -102,7 +102,8 @@ def test_a_comparison_gives_an_array_of_booleans(op):
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), [((2, 3), (3, 4)), ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((4, 2, 3), (3, 2))]
+    ("a", "b"),
+    [((2, 3), (3, 4)), ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((4, 2, 3), (3, 2))],
 )
 def test_matmul_mixes_variables_and_arrays(a, b):
     rng = np.random.default_rng(0)
@@ -467,7 +468,7 @@ def test_grad_refuses_what_is_not_on_the_tape():
         grad([x * x], [constant])
     with pytest.raises(RuntimeError, match=r"outputs\[0\]"):
         grad([constant * 2], [x])
-    with pytest.raises(RuntimeError, match=r"outputs\[0\] is float"):
+    with pytest.raises(RuntimeError, match=r"outputs\[0\].*float"):
         grad([1.0], [x])
 
 

@@ -27,7 +27,10 @@ class _Binary(Function):
                 self.shapes = None
                 return x, y
         except AttributeError:
-            pass  # one of them is a number
+            # One of them is a number, which gets no gradient and leaves the other's shape alone.
+            if type(x) in (float, int) or type(y) in (float, int):
+                self.shapes = None
+                return self._operand("x", x), self._operand("y", y)
         x, y = self._operand("x", x), self._operand("y", y)
         dtypes = [a.dtype for a in (x, y) if is_array(a)]
         dtype = np.result_type(*dtypes)
@@ -100,6 +103,7 @@ class Mul(_Binary):
     """``x * y``"""
 
     __slots__ = ()
+    saves = (0, 1)
 
     def forward(self, x, y):
         x, y = self.align(x, y)
@@ -117,6 +121,7 @@ class Div(_Binary):
     """``x / y``"""
 
     __slots__ = ()
+    saves = (0, 1)
 
     def forward(self, x, y):
         x, y = self.align(x, y)
@@ -147,6 +152,7 @@ class Mod(_Binary):
     """``x % y``, that is ``x - (x // y) * y``"""
 
     __slots__ = ()
+    saves = (0, 1)
 
     def forward(self, x, y):
         x, y = self.align(x, y)
@@ -163,6 +169,7 @@ class Pow(_Binary):
     """``x ** y``"""
 
     __slots__ = ()
+    saves = (0, 1, -1)
 
     def forward(self, x, y):
         x, y = self.align(x, y)
@@ -178,7 +185,9 @@ class Pow(_Binary):
             gx = gz * y * x ** (y - (y != 0))
         if self.wants(1):
             # Where x is 0, z * log(x) tends to 0; log(1) * z is there without a detour.
-            gy = gz * z * Log().evaluate(x + (x == 0))
+            positive = x + (x == 0)
+            log = Log().evaluate(positive)
+            gy = gz * z * (log if is_array(x) or isinstance(x, Variable) else float(log))
         return self.unbroadcast(gx, gy)
 
 
@@ -198,6 +207,7 @@ class Absolute(Function):
     """``|x|``; at 0 the gradient is 0"""
 
     __slots__ = ()
+    saves = (0,)
 
     def forward(self, x):
         self.save(x)
@@ -212,6 +222,7 @@ class MatMul(Function):
     """``x @ y``, with NumPy's meaning for vectors and for stacks of matrices"""
 
     __slots__ = ()
+    saves = (0, 1)
 
     def forward(self, x, y):
         for name, a in ("x", x), ("y", y):

@@ -88,7 +88,12 @@ class GetItem(Function):
             # Kept under guard in debug mode: an index changed later would misplace the gradient.
             parts = self.index if type(self.index) is tuple else (self.index,)
             self.save(*[part for part in parts if is_array(part)])
-        return x[self.index]
+        try:
+            return x[self.index]
+        except IndexError as error:
+            raise IndexError(
+                f"get_item: the index {self.index} does not fit x {x.shape}: {error}"
+            ) from None
 
     def backward(self, gy):
         return place(gy, self.index, self.shape)

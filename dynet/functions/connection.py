@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from ..backend import is_array
 from ..function import Function
 from ..kernels.connection import add_bias
@@ -15,6 +17,7 @@ class Linear(Function):
     """``x @ W.T + b`` for ``x`` (N, in), ``W`` (out, in), ``b`` (out,)"""
 
     __slots__ = ("n_batch_axes",)
+    saves = (0, 1)
 
     def __init__(self, n_batch_axes=1):
         self.n_batch_axes = n_batch_axes
@@ -26,7 +29,7 @@ class Linear(Function):
                 raise ValueError
             y = flat.dot(W.T)
             if b is not None:
-                if b.dtype is not y.dtype and b.dtype != y.dtype:
+                if b.ndim != 1 or (b.dtype is not y.dtype and b.dtype != y.dtype):
                     raise ValueError
                 add_bias(y, b)
         except (AttributeError, ValueError) as error:
@@ -83,6 +86,7 @@ class EmbedID(Function):
     """``W[ids]``, with zeros for an id that is to be ignored"""
 
     __slots__ = ("ignore_label", "many_axes", "table")
+    saves = (0,)
 
     def __init__(self, ignore_label=None):
         self.ignore_label = ignore_label
@@ -111,13 +115,14 @@ class EmbedID(Function):
         (ids,) = self.saved
         if self.many_axes:
             gy = gy.reshape(ids.size, self.table[1])
-        if not isinstance(gy, Variable):
-            return None, Rows(ids, gy, self.table)
-        # In a recorded sweep: the rows that were looked up, placed where they came from.
         if self.ignore_label is not None:
             looked_up = ids != self.ignore_label
             gy, ids = gy[looked_up], ids[looked_up]
-        return None, place(gy, ids, self.table)
+        if isinstance(gy, Variable):
+            return None, place(gy, ids, self.table)
+        if ids.dtype.char in "LQ":
+            ids = ids.astype(np.int64)  # NumPy cannot put uint64 and int64 together
+        return None, Rows(ids, gy, self.table)
 
 
 def linear(x, W, b=None, n_batch_axes: int = 1) -> Variable:

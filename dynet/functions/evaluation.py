@@ -2,7 +2,7 @@
 
 from ..backend import get_array_module
 from ..variable import Variable
-from .loss import _check_scores_and_labels
+from .loss import check_scores_and_labels
 
 
 def accuracy(y, t, ignore_label: int | None = None) -> Variable:
@@ -26,7 +26,7 @@ def accuracy(y, t, ignore_label: int | None = None) -> Variable:
     """
     y = y.array if isinstance(y, Variable) else y
     t = t.array if isinstance(t, Variable) else t
-    _check_scores_and_labels("accuracy", y, t)
+    check_scores_and_labels("accuracy", "y", y, t)
     xp = get_array_module(y)
     counts = xp.ones(t.shape, bool) if ignore_label is None else t != ignore_label
     wrong = counts & ((t < 0) | (t >= y.shape[1]))

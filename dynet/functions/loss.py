@@ -6,6 +6,7 @@ from ..backend import get_array_module, is_array
 from ..function import Function
 from ..kernels import loss as kernels
 from ..variable import Variable
+from .array import place
 from .math import exp, log
 
 
@@ -21,7 +22,11 @@ class SoftmaxCrossEntropy(Function):
         self.reduce = reduce
 
     def forward(self, x, t):
-        _check_scores_and_labels("softmax_cross_entropy", x, t)
+        check_scores_and_labels("softmax_cross_entropy", "x", x, t)
+        if not isinstance(self.ignore_label, (int, np.integer)):
+            raise TypeError(
+                f"softmax_cross_entropy: ignore_label is {self.ignore_label!r}, expected an integer"
+            )
         if self.reduce not in ("mean", "no"):
             raise ValueError(
                 f"softmax_cross_entropy: reduce is {self.reduce!r}, expected 'mean' or 'no'"
@@ -29,10 +34,12 @@ class SoftmaxCrossEntropy(Function):
         xp = get_array_module(x)
         classes = x.shape[1]
         weight = xp.ones(classes, x.dtype) if self.class_weight is None else self.class_weight
-        if weight.shape != (classes,) or weight.dtype != x.dtype:
-            raise ValueError(
-                f"softmax_cross_entropy: class_weight is {weight.dtype} {weight.shape}, "
-                f"expected {x.dtype} {(classes,)} (x: {x.shape})"
+        if not is_array(weight) or weight.shape != (classes,) or weight.dtype != x.dtype:
+            came = f"{weight.dtype} {weight.shape}" if is_array(weight) else type(weight).__name__
+            error = ValueError if is_array(weight) else TypeError
+            raise error(
+                f"softmax_cross_entropy: class_weight is {came}, expected an array of "
+                f"{x.dtype} {(classes,)} (x: {x.shape})"
             )
         # Without normalize it is, as in Chainer, the first axis alone that counts examples.
         kept = (t != self.ignore_label).sum() if self.normalize else len(x)
@@ -59,13 +66,15 @@ class SoftmaxCrossEntropy(Function):
     def plain(self, x, t):
         """The same in ordinary functions."""
         weight = self.saved[3]
-        x, labels = classes_last(x), t.reshape(-1)
-        kept = labels != self.ignore_label
-        at = np.where(kept, labels, 0) if isinstance(labels, np.ndarray) else labels * kept
+        labels = t.reshape(-1)
+        rows = (labels != self.ignore_label).nonzero()[0]
+        x, labels = classes_last(x)[rows], labels[rows]
         z = x - x.array.max(axis=1, keepdims=True)  # changes nothing, and exp stays in range
-        log_y = z[np.arange(len(z)), at] - log(exp(z).sum(axis=1))
-        losses = -log_y * (weight[at] * kept)
-        return losses.reshape(t.shape) if self.reduce == "no" else losses.sum() * self.scale
+        log_y = z[np.arange(len(rows)), labels] - log(exp(z).sum(axis=1))
+        losses = -log_y * weight[labels]
+        if self.reduce == "no":
+            return place(losses, rows, (t.size,)).reshape(t.shape)
+        return losses.sum() * self.scale
 
 
 def classes_last(x):
@@ -82,20 +91,23 @@ def _classes_second(gx, shape):
     return gx.reshape(n, *rest, classes).transpose(0, len(shape) - 1, *range(1, len(shape) - 1))
 
 
-def _check_scores_and_labels(name, x, t):
+def check_scores_and_labels(function, name, x, t):
+    """Raise unless ``x``, the argument called ``name``, holds scores and ``t`` a label for each."""
     if not is_array(x) or x.dtype.kind != "f" or x.ndim < 2:
         came = f"an array of {x.dtype} {x.shape}" if is_array(x) else type(x).__name__
-        raise TypeError(f"{name}: x is {came}, expected floating scores (N, C, ...)")
+        raise TypeError(f"{function}: {name} is {came}, expected floating scores (N, C, ...)")
     if not is_array(t) or t.dtype.kind not in "iu":
         came = f"an array of {t.dtype}" if is_array(t) else type(t).__name__
-        raise TypeError(f"{name}: t is {came}, expected an array of integers")
+        raise TypeError(f"{function}: t is {came}, expected an array of integers")
     if t.shape != x.shape[:1] + x.shape[2:]:
         raise ValueError(
-            f"{name}: t has shape {t.shape}, expected {x.shape[:1] + x.shape[2:]}, one label for "
-            f"each row of scores (x: {x.shape})"
+            f"{function}: t has shape {t.shape}, expected {x.shape[:1] + x.shape[2:]}, one label "
+            f"for each row of scores ({name}: {x.shape})"
         )
     if x.size == 0:
-        raise ValueError(f"{name}: x holds no scores, expected at least one (x: {x.shape})")
+        raise ValueError(
+            f"{function}: {name} holds no scores, expected at least one ({name}: {x.shape})"
+        )
 
 
 def softmax_cross_entropy(
@@ -127,7 +139,7 @@ def softmax_cross_entropy(
         TypeError: ``x`` is not floating or ``t`` not of integers.
 
     >>> import numpy as np, dynet.functions as F
-    >>> F.softmax_cross_entropy(np.zeros((1, 2)), np.array([1])).item() == np.log(2)
-    True
+    >>> F.softmax_cross_entropy(np.zeros((1, 2)), np.array([1])).item()
+    0.6931471805599453
     """
     return SoftmaxCrossEntropy(normalize, class_weight, ignore_label, reduce).apply(x, t)

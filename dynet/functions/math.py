@@ -12,6 +12,7 @@ class Exp(Function):
     """``e ** x``"""
 
     __slots__ = ()
+    saves = (-1,)
 
     def forward(self, x):
         y = get_array_module(x).exp(x)
@@ -27,6 +28,7 @@ class Log(Function):
     """The natural logarithm"""
 
     __slots__ = ()
+    saves = (0,)
 
     def forward(self, x):
         self.save(x)
@@ -52,13 +54,29 @@ class Sum(Function):
             y = x.sum(axis=self.axis, keepdims=True)
         except np.exceptions.AxisError:
             raise ValueError(
-                f"sum: axis is {self.axis}, x has {x.ndim} axes (x: {x.shape})"
+                f"{self.name.lower()}: axis is {self.axis}, x has {x.ndim} axes (x: {x.shape})"
             ) from None
         self.kept = y.shape
         return y if self.keepdims else y.squeeze(axis=self.axis)
 
     def backward(self, gy):
         return BroadcastTo(self.shape).evaluate(gy.reshape(self.kept))
+
+
+class Mean(Sum):
+    """The mean over some axes, or all"""
+
+    __slots__ = ("count",)
+
+    def forward(self, x):
+        total = super().forward(x)
+        if x.size == 0:
+            raise ValueError(f"mean: x holds no elements, expected at least one (x: {x.shape})")
+        self.count = x.size // total.size
+        return total / self.count
+
+    def backward(self, gy):
+        return super().backward(gy / self.count)
 
 
 def exp(x) -> Variable:
@@ -120,10 +138,7 @@ def mean(x, axis=None, keepdims: bool = False) -> Variable:
     >>> F.mean(np.array([[1.0, 3.0]]), axis=1).array
     array([2.])
     """
-    total = Sum(axis, keepdims)(x)
-    if total.size == 0 or x.size == 0:
-        raise ValueError(f"mean: there is nothing to average (x: {x.shape}, axis: {axis})")
-    return total / (x.size // total.size)
+    return Mean(axis, keepdims).apply(x)
 
 
 Variable.sum = sum

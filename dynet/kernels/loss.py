@@ -16,6 +16,8 @@ def softmax_cross_entropy_forward(x, t, weight, ignore, y, losses):
     of range, or -1.
     """
     rows, classes = x.shape
+    if classes == 0:
+        raise ValueError("softmax_cross_entropy: there are no classes")
     if t.size != rows or weight.size != classes or y.shape != x.shape or losses.size != rows:
         raise ValueError("softmax_cross_entropy: the arrays' shapes do not agree")
     for i in range(rows):
@@ -49,6 +51,8 @@ def softmax_cross_entropy_backward(y, t, weight, ignore, glosses, gx):
         if label == ignore:
             gx[i] = 0
         else:
+            if label < 0 or label >= classes:
+                raise ValueError("softmax_cross_entropy: a label was changed after the forward")
             g = glosses[i] * weight[label]
             for j in range(classes):
                 gx[i, j] = g * y[i, j]

@@ -5,13 +5,10 @@ from numba import njit
 
 from ..backend import get_array_module
 
-# The id that stands for none where nothing is to be ignored: below every integer dtype's own.
-NO_ID = -(1 << 63)
-
 
 @njit(cache=True)
-def gather_rows(ids, table, ignore, y):
-    """Row ``ids[i]`` of the table to ``y[i]``, zeros for the ignored id.
+def gather_rows(ids, table, ignoring, ignore, y):
+    """Row ``ids[i]`` of the table to ``y[i]``; zeros for the id ``ignore``, if ``ignoring``.
 
     Returns the position of the first id out of range, or -1.
     """
@@ -20,7 +17,7 @@ def gather_rows(ids, table, ignore, y):
         raise ValueError("embed_id: the output has another shape than the rows")
     for i in range(ids.size):
         row = ids[i]
-        if row == ignore:
+        if ignoring and row == ignore:
             y[i] = 0
         elif row < 0 or row >= rows:
             return i
@@ -84,7 +81,7 @@ def gather(ids, table, ignore=None):
     """
     if type(table) is np.ndarray:
         y = np.empty((ids.size, table.shape[1]), table.dtype)
-        wrong = gather_rows(ids, table, NO_ID if ignore is None else ignore, y)
+        wrong = gather_rows(ids, table, ignore is not None, ignore or 0, y)
         if wrong >= 0:
             raise IndexError(
                 f"embed_id: x holds the id {ids[wrong]}, expected ids from 0 to {len(table) - 1} "

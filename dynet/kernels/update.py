@@ -28,8 +28,8 @@ def sum_of_squares(x) -> float:
 
 @njit(cache=True)
 def _sgd(W, gW, lr):
-    if gW.size != W.size:
-        raise ValueError("SGD: the gradient has another size than the parameter")
+    if W.ndim != 1 or gW.ndim != 1 or gW.size != W.size:
+        raise ValueError("SGD: expected a parameter and a gradient as vectors of one length")
     for i in range(W.size):
         W[i] -= lr * gW[i]
 
@@ -44,12 +44,13 @@ def sgd(W, gW, lr):
 
 
 @njit(cache=True, error_model="numpy")
-def _adam(W, gW, m, v, step, beta1, beta2, eps):
-    if gW.size != W.size or m.size != W.size or v.size != W.size:
-        raise ValueError("Adam: the gradient or a state has another size than the parameter")
+def _adam(W, gW, m, v, step, rate1, rate2, eps):
+    n = W.size
+    if W.ndim + gW.ndim + m.ndim + v.ndim != 4 or gW.size != n or m.size != n or v.size != n:
+        raise ValueError("Adam: expected a parameter, gradient and state as vectors of one length")
     for i in range(W.size):
-        m[i] += (1 - beta1) * (gW[i] - m[i])
-        v[i] += (1 - beta2) * (gW[i] * gW[i] - v[i])
+        m[i] += rate1 * (gW[i] - m[i])
+        v[i] += rate2 * (gW[i] * gW[i] - v[i])
         W[i] -= step * m[i] / (math.sqrt(v[i]) + eps)
 
 
@@ -57,7 +58,9 @@ def adam(W, gW, m, v, step, beta1, beta2, eps):
     """Adam's moving averages ``m`` of the gradient and ``v`` of its square, and the step."""
     if type(W) is np.ndarray:
         (W, m, v), gW = vectors([W, m, v], gW)
-        _adam(W, gW, m, v, *[W.dtype.type(s) for s in (step, beta1, beta2, eps)])
+        # 1 - beta is rounded here, not beta: of 0.001 little would be left in float32.
+        scalars = [W.dtype.type(s) for s in (step, 1 - beta1, 1 - beta2, eps)]
+        _adam(W, gW, m, v, *scalars)
     else:
         m += (1 - beta1) * (gW - m)
         v += (1 - beta2) * (gW * gW - v)

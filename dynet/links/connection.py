@@ -43,22 +43,30 @@ class Linear(Link):
         super().__init__()
         if out_size is None:
             in_size, out_size = None, in_size
-        if is_array(initialW) and in_size is None:
+        if in_size is None and is_array(initialW):
             in_size = initialW.shape[-1]
         _check_size("Linear", "out_size", out_size)
-        self.out_size = out_size
-        with self.init_scope():
-            self.W = Parameter(LeCunNormal() if initialW is None else initialW, order="F")
-            bias = Constant(0) if initial_bias is None else initial_bias
-            self.b = None if nobias else Parameter(bias, (out_size,))
         if in_size is not None:
             _check_size("Linear", "in_size", in_size)
-            self.W.initialize((out_size, in_size))
+        with self.init_scope():
+            W = LeCunNormal() if initialW is None else initialW
+            self.W = Parameter(W, (out_size, in_size), name="W", order="F")
+            self.b = None
+            if not nobias:
+                b = 0 if initial_bias is None else initial_bias
+                if isinstance(b, (int, float)):
+                    b = Constant(b, dtype=self.W.wanted_dtype)
+                self.b = Parameter(b, (out_size,), name="b")
 
     def forward(self, x: Any, n_batch_axes: int = 1) -> Variable:
         """The map of ``x``, whose first ``n_batch_axes`` axes count examples; see ``F.linear``."""
         if self.W.array is None:
-            self.W.initialize((self.out_size, math.prod(x.shape[n_batch_axes:])))
+            if x.ndim <= n_batch_axes:
+                raise ValueError(
+                    f"Linear: x has {x.ndim} axes and n_batch_axes is {n_batch_axes}; expected "
+                    f"batch axes first, then at least one axis of features (x: {x.shape})"
+                )
+            self.W.initialize((self.W.wanted_shape[0], math.prod(x.shape[n_batch_axes:])))
         return linear(x, self.W, self.b, n_batch_axes)
 
 
@@ -92,7 +100,8 @@ class EmbedID(Link):
         _check_size("EmbedID", "out_size", out_size)
         self.ignore_label = ignore_label
         with self.init_scope():
-            self.W = Parameter(Normal(1.0) if initialW is None else initialW, (in_size, out_size))
+            W = Normal(1.0) if initialW is None else initialW
+            self.W = Parameter(W, (in_size, out_size), name="W")
 
     def forward(self, x: Any) -> Variable:
         """The vectors of the ids ``x``, integers of any shape; see ``F.embed_id``."""

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..link import Link
 from ..parameter import Parameter
 
@@ -85,18 +83,28 @@ class Optimizer:
             raise RuntimeError(
                 f"{kind}.update: no parameter has a gradient; call loss.backward() first"
             )
+        for p in parameters:
+            self._check_writable(p)
         for hook in self._hooks.values():
             if hook(self) is False:
                 self.skipped += 1
                 return
         self.t += 1
         for p in parameters:
-            if type(p.array) is np.ndarray and not p.array.flags.writeable:
-                raise RuntimeError(
-                    f"{kind}.update: the parameter {p.name} {p.shape} is read-only: in debug mode "
-                    "it is while a tape that was not swept needs it"
-                )
             self.update_param(p.array, p.grad, self._state(p))
+
+    def _check_writable(self, parameter):
+        flags = parameter.array.flags
+        if not getattr(flags, "writeable", True):
+            raise RuntimeError(
+                f"{type(self).__name__}.update: the parameter {parameter.name} {parameter.shape} "
+                "is read-only: in debug mode it is while a tape that was not swept needs it"
+            )
+        if not (flags.c_contiguous or flags.f_contiguous):
+            raise ValueError(
+                f"{type(self).__name__}.update: the parameter {parameter.name} {parameter.shape} "
+                f"has the strides {parameter.array.strides}, expected a contiguous array"
+            )
 
     def update_param(self, W: Any, gW: Any, state: dict[str, Any]) -> None:
         """Move one parameter's array, in place.
@@ -123,12 +131,13 @@ class Optimizer:
 
     def serialize(self, serializer) -> None:
         """Give a serializer the counts and every parameter's state, or take them from it."""
+        if self.target is None:
+            raise RuntimeError(
+                f"{type(self).__name__}: there is no state to save or load; call setup(link) first"
+            )
         for name in "t", "epoch", "skipped":
             setattr(self, name, serializer(name, getattr(self, name)))
         for path, parameter in self.target.namedparams():
-            state = self._states.get(parameter, {})
-            for name in self.state_names:
-                array = serializer(f"{path[1:]}/{name}", state.get(name))
-                if name not in state and array is not None:
-                    array = parameter.xp.array(array, order=parameter.order)
-                    self._states.setdefault(parameter, {})[name] = array
+            if parameter.array is not None:
+                for name, array in self._state(parameter).items():
+                    serializer(f"{path[1:]}/{name}", array)

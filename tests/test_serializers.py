@@ -1,0 +1,529 @@
+"""Saving and loading: whole or not at all, and never more than numbers and text."""
+
+import os
+import pickle
+import stat
+import subprocess
+import sys
+import textwrap
+import zipfile
+
+import numpy as np
+import pytest
+
+import dynet
+import dynet.links as L
+from dynet import Chain
+from dynet.optimizers import SGD, Adam
+from dynet.serializers import load_npz, save_npz
+
+X = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def model(out=2):
+    return Chain(embed=L.EmbedID(4, 3), l=L.Linear(3, out))
+
+
+def step(optimizer):
+    optimizer.update(lambda: optimizer.target.l(X).sum() * optimizer.target.embed.W.sum())
+
+
+def values(link):
+    return {path: p.array.copy() for path, p in link.namedparams()}
+
+
+def assert_same(link, expected):
+    np.testing.assert_equal(values(link), expected)
+
+
+def refuses(file, obj, **settings):
+    """That loading raises ValueError."""
+    with pytest.raises(ValueError, match="load_npz: ") as error:
+        load_npz(file, obj, **settings)
+    return str(error.value)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A saved model."""
+    save_npz(tmp_path / "model.npz", model())
+    return tmp_path / "model.npz"
+
+
+# -- there and back -------------------------------------------------------------------------------
+
+
+def test_a_model_comes_back(tmp_path):
+    saved, loaded = model(), model()
+    save_npz(tmp_path / "m", saved)
+    load_npz(tmp_path / "m", loaded)
+    assert_same(loaded, values(saved))
+
+
+def test_names_in_the_file_are_those_that_chainer_writes(file):
+    with np.load(file) as npz:
+        assert sorted(npz.files) == ["embed/W", "l/W", "l/b"]
+
+
+def test_the_file_can_be_read_by_numpy(tmp_path):
+    saved = model()
+    save_npz(tmp_path / "m", saved)
+    with np.load(tmp_path / "m") as npz:
+        np.testing.assert_array_equal(npz["l/W"], saved.l.W.array)
+
+
+def test_the_name_of_the_file_may_be_a_string(tmp_path):
+    save_npz(str(tmp_path / "m"), model())
+    load_npz(str(tmp_path / "m"), model())
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_training_goes_on_with_the_very_same_numbers(kind, tmp_path):
+    first = kind(0.1).setup(model())
+    for _ in range(3):
+        step(first)
+    save_npz(tmp_path / "m", {"model": first.target, "optimizer": first})
+    second = kind(0.1).setup(model())
+    load_npz(tmp_path / "m", {"model": second.target, "optimizer": second})
+    for _ in range(3):
+        step(first)
+        step(second)
+    assert_same(second.target, values(first.target))
+
+
+def test_the_counts_of_an_optimizer_come_back(tmp_path):
+    saved = Adam().setup(model())
+    step(saved)
+    saved.new_epoch()
+    save_npz(tmp_path / "m", saved)
+    loaded = Adam().setup(model())
+    load_npz(tmp_path / "m", loaded)
+    assert (loaded.t, loaded.epoch, loaded.skipped) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937])
+def test_a_random_generator_goes_on_where_it_was(bits, tmp_path):
+    saved, loaded = np.random.Generator(bits(1)), np.random.Generator(bits(2))
+    saved.normal(size=3)
+    save_npz(tmp_path / "m", {"rng": saved})
+    expected = saved.normal(size=5)
+    load_npz(tmp_path / "m", {"rng": loaded})
+    np.testing.assert_array_equal(loaded.normal(size=5), expected)
+
+
+SINGLE = [
+    (np.arange(3.0), np.zeros(3)),
+    (np.random.default_rng(1), np.random.default_rng(2)),
+]
+
+
+@pytest.mark.parametrize("saved, loaded", SINGLE, ids=["array", "generator"])
+def test_a_single_value_can_be_saved_without_a_mapping(saved, loaded, tmp_path):
+    save_npz(tmp_path / "m", saved)
+    load_npz(tmp_path / "m", loaded)
+    if isinstance(saved, np.random.Generator):
+        saved, loaded = saved.normal(size=5), loaded.normal(size=5)
+    np.testing.assert_array_equal(loaded, saved)
+
+
+def test_strings_numbers_and_booleans_come_back_with_their_types(tmp_path):
+    saved = {"s": "käse", "i": 10**15, "f": 0.1, "yes": True, "no": False, "empty": ""}
+    loaded = {"s": "", "i": 0, "f": 0.0, "yes": False, "no": True, "empty": "x"}
+    save_npz(tmp_path / "m", saved)
+    load_npz(tmp_path / "m", loaded)
+    assert loaded == saved
+    assert [type(v) for v in loaded.values()] == [type(v) for v in saved.values()]
+
+
+def test_mappings_may_be_nested(tmp_path):
+    save_npz(tmp_path / "m", {"a": {"b": {"n": 1, "x": np.ones(2)}}})
+    loaded = {"a": {"b": {"n": 0, "x": np.zeros(2)}}}
+    load_npz(tmp_path / "m", loaded)
+    np.testing.assert_equal(loaded, {"a": {"b": {"n": 1, "x": np.ones(2)}}})
+
+
+def test_a_persistent_value_comes_back(tmp_path):
+    saved, loaded = L.Linear(3, 2), L.Linear(3, 2)
+    saved.add_persistent("mean", np.arange(3.0))
+    loaded.add_persistent("mean", np.zeros(3))
+    save_npz(tmp_path / "m", saved)
+    load_npz(tmp_path / "m", loaded)
+    np.testing.assert_array_equal(loaded.mean, [0, 1, 2])
+
+
+def test_a_linear_without_a_size_takes_that_of_the_file(tmp_path):
+    saved, loaded = L.Linear(3, 2), L.Linear(None, 2)
+    save_npz(tmp_path / "m", saved)
+    load_npz(tmp_path / "m", loaded)
+    assert_same(loaded, values(saved))
+
+
+def test_a_linear_without_a_size_can_be_saved(tmp_path):
+    save_npz(tmp_path / "m", L.Linear(None, 2))
+    load_npz(tmp_path / "m", L.Linear(None, 2))
+
+
+def test_a_part_of_a_file_can_be_loaded(tmp_path):
+    saved, loaded = model(), model()
+    save_npz(tmp_path / "m", {"model": saved, "n": 1})
+    load_npz(tmp_path / "m", loaded, path="model/")
+    assert_same(loaded, values(saved))
+
+
+def test_what_cannot_be_saved_is_named(tmp_path):
+    with pytest.raises(TypeError, match="a/b is list"):
+        save_npz(tmp_path / "m", {"a": {"b": [1]}})
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_array_of_objects_is_not_saved(tmp_path):
+    with pytest.raises(TypeError, match="x is of dtype object"):
+        save_npz(tmp_path / "m", {"x": np.array([None])})
+
+
+def test_an_optimizer_without_a_link_says_so(tmp_path):
+    with pytest.raises(RuntimeError, match="setup"):
+        save_npz(tmp_path / "m", SGD())
+
+
+# -- another model --------------------------------------------------------------------------------
+
+
+def unsized(out):
+    return L.Linear(None, out, nobias=True)
+
+
+def in_float64():
+    with dynet.using_config("dtype", np.float64):
+        return model()
+
+
+OTHERS = {
+    "a missing value": lambda: Chain(embed=L.EmbedID(4, 3), l=L.Linear(3, 2), k=L.Linear(3, 2)),
+    "a value too many": lambda: Chain(embed=L.EmbedID(4, 3)),
+    "another shape": lambda: model(out=3),
+    "another dtype": in_float64,
+}
+
+
+@pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS)
+def test_another_model_is_refused_and_left_as_it_was(make, file):
+    other = make()
+    before = values(other)
+    refuses(file, other)
+    assert_same(other, before)
+
+
+def test_the_error_names_what_is_missing_and_what_is_too_many(file):
+    message = refuses(file, Chain(embed=L.EmbedID(4, 3), k=L.Linear(3, 2)))
+    assert "lacks k/W, k/b" in message and "has l/W, l/b too many" in message
+
+
+def test_the_error_names_both_shapes(file):
+    message = refuses(file, model(out=3))
+    assert "l/W is float32 (2, 3) in the file, expected float32 (3, 3)" in message
+
+
+def test_a_number_where_text_is_expected_is_refused(tmp_path):
+    save_npz(tmp_path / "m", {"n": 1})
+    refuses(tmp_path / "m", {"n": "text"})
+
+
+def test_a_fraction_where_a_whole_number_is_expected_is_refused(tmp_path):
+    save_npz(tmp_path / "m", {"n": 2.5})
+    refuses(tmp_path / "m", {"n": 1})
+
+
+def test_a_number_that_is_nan_does_not_leave_half_a_load(tmp_path):
+    save_npz(tmp_path / "m", {"model": model(), "n": np.nan})
+    other = model()
+    before = values(other)
+    refuses(tmp_path / "m", {"model": other, "n": 1})
+    assert_same(other, before)
+
+
+def test_another_kind_of_generator_does_not_leave_half_a_load(tmp_path):
+    save_npz(tmp_path / "m", {"model": model(), "rng": np.random.default_rng(1)})
+    other = model()
+    before = values(other)
+    refuses(tmp_path / "m", {"model": other, "rng": np.random.Generator(np.random.MT19937(1))})
+    assert_same(other, before)
+
+
+def test_an_array_that_cannot_be_written_to_does_not_leave_half_a_load(tmp_path):
+    save_npz(tmp_path / "m", {"model": model(), "x": np.ones(3)})
+    other, x = model(), np.zeros(3)
+    x.flags.writeable = False
+    before = values(other)
+    refuses(tmp_path / "m", {"model": other, "x": x})
+    assert_same(other, before)
+
+
+def test_text_that_is_no_state_of_a_generator_is_refused(tmp_path):
+    save_npz(tmp_path / "m", {"model": model(), "rng": "hello"})
+    other = model()
+    before = values(other)
+    refuses(tmp_path / "m", {"model": other, "rng": np.random.default_rng(1)})
+    assert_same(other, before)
+
+
+def test_a_linear_without_a_size_refuses_another_output_size(tmp_path):
+    save_npz(tmp_path / "m", L.Linear(3, 7, nobias=True))
+    refuses(tmp_path / "m", unsized(2))
+
+
+def test_a_linear_without_a_size_refuses_another_dtype(tmp_path):
+    with dynet.using_config("dtype", np.float64):
+        save_npz(tmp_path / "m", L.Linear(3, 2, nobias=True))
+    refuses(tmp_path / "m", unsized(2))
+
+
+def test_a_linear_without_a_size_refuses_what_is_no_matrix_and_nothing_is_half_loaded(tmp_path):
+    save_npz(tmp_path / "m", {"a": model(), "b": {"W": np.ones(3, np.float32)}})
+    other = model()
+    before = values(other)
+    refuses(tmp_path / "m", {"a": other, "b": unsized(2)})
+    assert_same(other, before)
+
+
+def test_a_new_optimizer_refuses_the_state_of_another_model(tmp_path):
+    saved = Adam().setup(model(out=3))
+    step(saved)
+    save_npz(tmp_path / "m", saved)
+    loaded = Adam().setup(model(out=2))
+    refuses(tmp_path / "m", loaded)
+    assert loaded.t == 0
+
+
+def test_state_loaded_for_a_parameter_replaced_in_another_order_still_fits(tmp_path):
+    saved = Adam().setup(model())
+    step(saved)
+    save_npz(tmp_path / "m", saved)
+    loaded = Adam().setup(model())
+    W = loaded.target.l.W
+    W.array = np.ascontiguousarray(W.array)
+    load_npz(tmp_path / "m", loaded)
+    step(loaded)
+    assert loaded.t == 2
+
+
+def test_without_strict_what_fits_is_loaded(file):
+    other = Chain(embed=L.EmbedID(4, 3), k=L.Linear(3, 2))
+    k = values(other.k)
+    load_npz(file, other, strict=False)
+    with np.load(file) as npz:
+        np.testing.assert_array_equal(other.embed.W.array, npz["embed/W"])
+    assert_same(other.k, k)
+
+
+def test_without_strict_another_shape_is_refused_all_the_same(file):
+    refuses(file, model(out=3), strict=False)
+
+
+# -- files that are not whole, or not ours --------------------------------------------------------
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def test_a_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_npz(tmp_path / "nothing", model())
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_refused(share, file, tmp_path):
+    content = file.read_bytes()
+    refuses(write(tmp_path / "t", content[: int(share * len(content))]), model())
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, this is text\n", b"PK\x03\x04", b"\x80\x04"])
+def test_a_file_of_something_else_is_refused(content, tmp_path):
+    refuses(write(tmp_path / "t", content), model())
+
+
+def test_a_file_of_one_array_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones(3))
+    refuses(tmp_path / "a.npy", model())
+
+
+def test_a_zip_file_of_something_else_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "z", "w") as z:
+        z.writestr("W", b"no array")
+        z.writestr("b", b"no array")
+    refuses(tmp_path / "z", L.Linear(3, 2))
+
+
+def test_a_file_with_any_byte_changed_loads_as_it_was_or_is_refused(tmp_path):
+    saved = L.Linear(2, 1)
+    save_npz(tmp_path / "m", saved)
+    content, wanted = (tmp_path / "m").read_bytes(), values(saved)
+    for i in range(len(content)):
+        changed = bytearray(content)
+        changed[i] ^= 0xFF
+        loaded = L.Linear(2, 1)
+        try:
+            load_npz(write(tmp_path / "c", bytes(changed)), loaded)
+        except ValueError:
+            continue
+        assert_same(loaded, wanted)
+
+
+class Hostile:
+    """Unpickling it makes a file."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_a_pickle_inside_is_refused_and_not_run(tmp_path):
+    hostile = np.array([Hostile(tmp_path / "made")], dtype=object)
+    np.savez(tmp_path / "h.npz", W=hostile, b=np.zeros(2, np.float32))
+    refuses(tmp_path / "h.npz", L.Linear(3, 2))
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_pickle_in_place_of_the_file_is_refused_and_not_run(tmp_path):
+    refuses(write(tmp_path / "p", pickle.dumps(Hostile(tmp_path / "made"))), L.Linear(3, 2))
+    assert not (tmp_path / "made").exists()
+
+
+# -- a save that fails ----------------------------------------------------------------------------
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(file, tmp_path):
+    before = file.read_bytes()
+    script = textwrap.dedent(
+        """
+        import resource, signal, sys
+        import dynet.links as L
+        from dynet.serializers import save_npz
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        big = L.Linear(300, 300)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        try:
+            save_npz(sys.argv[1], big)
+        except OSError as error:
+            print("OSError", error)
+        """
+    )
+    pytest.importorskip("resource")
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(file)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("OSError") and "save_npz: cannot write" in done.stdout
+    assert os.listdir(tmp_path) == [file.name] and file.read_bytes() == before
+    load_npz(file, model())
+
+
+def interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_save_leaves_the_old_file_and_nothing_else(file, tmp_path, monkeypatch):
+    before = file.read_bytes()
+    monkeypatch.setattr(np.lib.format, "write_array", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_npz(file, model())
+    assert os.listdir(tmp_path) == [file.name] and file.read_bytes() == before
+
+
+def test_an_interrupted_first_save_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(np.lib.format, "write_array", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save_npz(tmp_path / "m", model())
+    assert not os.listdir(tmp_path)
+
+
+def test_what_a_killed_process_left_behind_is_in_nobodys_way(file, monkeypatch):
+    # Of two processes with the same number, as in a container that was started again, the first
+    # dies just before it puts its file into place.
+    script = textwrap.dedent(
+        """
+        import os, sys
+        import dynet.links as L
+        from dynet.serializers import save_npz
+
+        os.getpid = lambda: 1
+        os.replace = os.rename = lambda *paths: os._exit(9)
+        save_npz(sys.argv[1], L.Linear(3, 2))
+        """
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(file)]).returncode == 9
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    saved, loaded = model(), model()
+    save_npz(file, saved)
+    load_npz(file, loaded)
+    assert_same(loaded, values(saved))
+
+
+def test_two_saves_to_one_file_at_once_both_end_well(file, monkeypatch):
+    original = np.lib.format.write_array
+    second = model()
+
+    def write_array(*args, **kwargs):
+        monkeypatch.setattr(np.lib.format, "write_array", original)
+        save_npz(file, second)
+        original(*args, **kwargs)
+
+    first = model()
+    monkeypatch.setattr(np.lib.format, "write_array", write_array)
+    save_npz(file, first)
+    loaded = model()
+    load_npz(file, loaded)
+    assert_same(loaded, values(first))
+
+
+def test_a_missing_folder_is_an_os_error_that_names_the_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"save_npz: .*missing.*m\.npz"):
+        save_npz(tmp_path / "missing" / "m.npz", model())
+
+
+def test_a_folder_is_not_overwritten(tmp_path):
+    with pytest.raises(OSError, match="is no regular file"):
+        save_npz(tmp_path, model())
+
+
+def test_a_pipe_is_not_overwritten(tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no pipes with names here")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is no regular file"):
+        save_npz(tmp_path / "pipe", model())
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+
+
+def test_saving_over_a_symbolic_link_keeps_the_link(file, tmp_path):
+    link, saved, loaded = tmp_path / "link", model(), model()
+    link.symlink_to(file)
+    save_npz(link, saved)
+    assert link.is_symlink()
+    load_npz(file, loaded)
+    assert_same(loaded, values(saved))
+
+
+def permissions(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_new_file_has_the_permissions_that_open_gives(umask, tmp_path):
+    old = os.umask(umask)
+    try:
+        (tmp_path / "plain").write_text("")
+        save_npz(tmp_path / "m", model())
+    finally:
+        os.umask(old)
+    assert permissions(tmp_path / "m") == permissions(tmp_path / "plain")
+
+
+def test_a_file_that_was_there_keeps_its_permissions_as_with_open(file):
+    os.chmod(file, 0o600)
+    save_npz(file, model())
+    assert permissions(file) == 0o600
