@@ -67,7 +67,7 @@ class Function(_Node):
     ``notes``, ``grad``, ``name`` and ``creator`` are the tape's own.
 
     Attributes:
-        inputs (tuple): the nodes of the inputs, ``None`` for a constant or a variable that wants
+        inputs (list): the nodes of the inputs, ``None`` for a constant or a variable that wants
             no gradient.
         saved (tuple): the arrays that ``forward`` gave to ``save``.
         number (int): larger than that of everything recorded before.
@@ -99,10 +99,9 @@ class Function(_Node):
     plain = None
 
     def forward(self, *xs):
-        """The value, from arrays to an array or a tuple of arrays.
+        """The value: an array or a tuple of arrays, from those of the Variables among the inputs.
 
-        Args:
-            xs: the inputs; Variables arrive as their arrays, everything else as it was given.
+        Whatever else was given as an input arrives as it is.
         """
         raise NotImplementedError(f"{self.name} has no forward")
 

@@ -91,8 +91,6 @@ class Variable:
         if grad is not None:
             self.grad = grad
 
-    # -- what it is ---------------------------------------------------------------------------
-
     shape = property(lambda v: v.array.shape, doc="The array's shape.")
     ndim = property(lambda v: v.array.ndim, doc="The array's number of axes.")
     size = property(lambda v: v.array.size, doc="The array's number of elements.")
@@ -162,8 +160,6 @@ class Variable:
             "use the functions of dynet, or `.array` where no gradient is wanted"
         )
 
-    # -- its gradient -------------------------------------------------------------------------
-
     @property
     def grad(self):
         """The gradient, an array like ``array``; ``None`` where no sweep has brought one.
@@ -182,13 +178,11 @@ class Variable:
             self.node.grad = grad
 
     def cleargrad(self) -> None:
-        """Forget the gradient; the next sweep starts a new one."""
+        """Forget the gradient."""
         self.grad = None
 
     def retain_grad(self) -> None:
-        """Ask sweeps to leave the gradient of this computed variable in ``grad``.
-
-        Without it only leaves keep theirs. A later sweep replaces what an earlier one left.
+        """Ask sweeps to leave this computed variable's gradient in ``grad``, the latest there.
 
         Raises:
             RuntimeError: the variable requires no gradient.
@@ -229,8 +223,6 @@ class Variable:
         for leaf, gradient in sweep({node: seed}, retain=retain_grad).items():
             _deliver(leaf, gradient)
 
-    # -- cutting the tape ---------------------------------------------------------------------
-
     def unchain(self) -> None:
         """Cut the tape behind this variable: sweeps end here, also those of earlier records."""
         if self.node is not None:
@@ -241,21 +233,10 @@ class Variable:
 
         Truncated backpropagation through time: after ``loss.backward()``, the state goes on to
         the next stretch as a value, without the past that led to it.
-
-        >>> import numpy as np, dynet
-        >>> w = dynet.Variable(np.array(0.5))
-        >>> h = dynet.Variable(np.array(1.0))
-        >>> for t in range(6):
-        ...     h = h * w
-        ...     if t % 3 == 2:
-        ...         h.backward()
-        ...         h.unchain_backward()
         """
         if self.node is not None:
             for node in tape([self.node]):
                 node.unchain()
-
-    # -- where it lives -----------------------------------------------------------------------
 
     def to_device(self, device: "str | int | Device") -> None:
         """Move the array and the gradient to a device, in place."""
@@ -276,8 +257,7 @@ def _deliver(node, gradient) -> None:
         name = f" of {variable.name}" if variable.name else ""
         check_like(f"backward: the gradient{name}", gradient, variable)
     if node.grad is not None:
-        # Not in place: the user may hold on to what was there. And of arrays without axes NumPy
-        # makes a scalar.
+        # Not in place: the user may hold on to what was there.
         gradient = get_array_module(gradient).asarray(node.grad + gradient)
     node.grad = gradient
 

@@ -28,7 +28,7 @@ class IRNN(dynet.Chain):
     def forward(self, xs):
         """Scores ``(batch, classes)`` of the ids ``(steps, batch)``."""
         xp = dynet.backend.get_array_module(xs)
-        h = xp.zeros((xs.shape[1], self.recur.out_size), np.float32)
+        h = xp.zeros((xs.shape[1], self.recur.W.shape[0]), np.float32)
         for x in xs:
             h = F.relu(self.embed(x) + self.recur(h))
         return self.out(h)
