@@ -96,7 +96,8 @@ def report_lengths(label, results):
     for result in results:
         memory = result["memory"]
         kilobytes = result["bytes_per_step"] and result["bytes_per_step"] / 1e3
-        growth = kilobytes and kilobytes * 1e3 / first["bytes_per_step"]
+        comparable = kilobytes and first["bytes_per_step"]  # a short loop may fit into no page
+        growth = kilobytes * 1e3 / first["bytes_per_step"] if comparable else None
         rows.append(
             [
                 f"{result['steps']:,}",

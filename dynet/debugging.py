@@ -78,7 +78,7 @@ class Trace:
     sweep is found out if the function is swept again.
     """
 
-    __slots__ = ("arrays", "line", "prints", "shapes")
+    __slots__ = ("arrays", "line", "locked", "prints", "shapes")
 
     def __init__(self, line: str, saved: tuple, shapes: list, outputs: tuple):
         self.line = line
@@ -100,24 +100,29 @@ class Trace:
                 array = array.base
 
     def _lock(self):
+        self.locked = []
         for array in self._chains():
             entry = _locked.get(id(array))
             if entry is not None:
                 entry[1] += 1
             elif array.flags.writeable:
                 array.flags.writeable = False
-                _locked[id(array)] = [array, 1, []]
+                entry = _locked[id(array)] = [array, 1, []]
+            if entry is not None:
+                self.locked.append(entry)
+
+    def _unlock(self):
+        for entry in reversed(self.locked):  # a view opens after what it views
+            entry[1] -= 1
+            if entry[1] == 0:
+                _open(entry)
+        self.locked = []
 
     def release(self):
         """Let the arrays be written to again, and remember what was in them."""
         if self.prints is None:
             self.prints = [_print(x) for x in self.arrays]
-            for array in reversed(list(self._chains())):  # a view opens after what it views
-                entry = _locked.get(id(array))
-                if entry is not None and entry[0] is array:
-                    entry[1] -= 1
-                    if entry[1] == 0:
-                        _open(entry)
+            self._unlock()
 
     def reclaim(self, node):
         """Before a sweep: lock again what an earlier sweep released, if it is still the same."""
@@ -135,7 +140,7 @@ class Trace:
     def __del__(self):
         # Nobody is left to need the arrays; at the interpreter's end the module may be gone.
         if _locked is not None:
-            self.release()
+            self._unlock()
 
 
 def _print(array):

@@ -14,7 +14,7 @@ from .kernels.rows import scatter_add, sum_rows
 
 # Terms of one gradient wait until their output gradients hold this many bytes: few enough to
 # still be in a core's cache when they are stacked, enough for a product to run at full speed.
-PATIENCE = 1 << 18
+PATIENCE = 1 << 17
 
 
 class Outer:

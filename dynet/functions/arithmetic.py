@@ -83,7 +83,7 @@ class Add(_Binary):
         return x + y
 
     def backward(self, gz):
-        return self.unbroadcast(gz, gz)
+        return (gz, gz) if self.shapes is None else self.unbroadcast(gz, gz)
 
 
 class Sub(_Binary):

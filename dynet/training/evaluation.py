@@ -21,18 +21,20 @@ def evaluate(measure: Callable, *arrays: Any, batchsize: int = 500) -> np.ndarra
         numpy.ndarray: float64, one mean for each measure.
 
     Raises:
-        ValueError: the arrays differ in length, or are empty.
+        ValueError: the arrays differ in length, or are empty; ``batchsize`` is not positive.
 
     >>> import numpy as np, dynet, dynet.functions as F
     >>> dynet.training.evaluate(lambda x: F.mean(x), np.arange(4.0), batchsize=3)
     array([1.5])
     """
-    n = len(arrays[0])
-    if n == 0 or any(len(x) != n for x in arrays):
+    lengths = [len(x) for x in arrays]
+    n = max(lengths, default=0)
+    if n == 0 or min(lengths) != n:
         raise ValueError(
-            f"evaluate: the arrays have lengths {[len(x) for x in arrays]}, expected one length "
-            "of at least 1"
+            f"evaluate: the arrays have lengths {lengths}, expected one length of at least 1"
         )
+    if batchsize < 1:
+        raise ValueError(f"evaluate: batchsize is {batchsize}, expected at least 1")
     total = 0.0
     with no_backprop_mode(), using_config("train", False):
         for i in range(0, n, batchsize):

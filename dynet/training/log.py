@@ -28,11 +28,16 @@ class Log:
 
     def __init__(self, path: "str | os.PathLike", keep: int = 0):
         self.path = Path(path)
-        kept = self.path.read_text().splitlines()[:keep] if keep else []
-        if len(kept) < keep:
-            raise ValueError(f"Log: {path} has {len(kept)} lines, expected at least {keep}")
-        self.lines: list[dict[str, Any]] = [json.loads(line) for line in kept]
-        self.path.write_text("".join(line + "\n" for line in kept))
+        self.lines: list[dict[str, Any]] = []
+        end = 0
+        if keep:
+            kept = self.path.read_bytes().splitlines(keepends=True)[:keep]
+            self.lines = [json.loads(line) for line in kept]
+            end = sum(map(len, kept))
+        if len(self.lines) < keep:
+            raise ValueError(f"Log: {path} has {len(self.lines)} lines, expected at least {keep}")
+        with open(path, "ab") as f:
+            f.truncate(end)  # what is kept is never written again, so a full disk takes nothing
 
     def write(self, **values: Any) -> None:
         """Add a line."""
@@ -66,5 +71,6 @@ class Log:
             ax.set_ylim(bottom=0)
             ax.xaxis.get_major_locator().set_params(integer=True)
             ax.grid(alpha=0.3)
-            ax.legend()
+            if ax.lines:
+                ax.legend()
         figure.savefig(path, dpi=120)
