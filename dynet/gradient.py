@@ -4,7 +4,7 @@ In a recurrent network one weight gets a contribution from every time step. Addi
 into the weight's gradient as it comes is what most frameworks spend their backward pass on. So
 a rule may answer, in place of an array, with a *term* that says what the contribution is: an
 outer product, a sum, some rows of a table (see ``terms``). Arrays add up at once; terms wait, and
-are totalled together, a few hundred small matrix products as one large one.
+are totalled together, dozens of small matrix products as one large one.
 """
 
 from operator import is_
