@@ -20,8 +20,8 @@ from dynet.optimizers import SGD, Adam
 from dynet.training import Interruption, Log, evaluate
 
 # --std, --lr, --clip, --halve of the paper, of the blog post, and two that learn faster
-SETTINGS = {"paper": (0.001, 1e-8, 1.0, 0), "post": (0.01, 1e-8, 0.0, 0)}
-SETTINGS |= {"sgd": (0.01, 4e-3, 1.0, 3), "adam": (0.01, 1e-4, 1.0, 0)}
+SETTINGS = {"paper": (0.001, 1e-8, 1.0, 0.0), "post": (0.01, 1e-8, 0.0, 0.0)}
+SETTINGS |= {"sgd": (0.01, 4e-3, 1.0, 8.0), "adam": (0.01, 1e-4, 1.0, 0.0)}
 
 
 class IRNN(dynet.Chain):
@@ -127,7 +127,11 @@ def arguments():
     add("--optimizer", choices=("sgd", "adam"), default="sgd")
     add("--recipe", choices=("paper", "post"), help="settings of the paper, of the blog post")
     add("--lr", type=float, help="learning rate; 0.004 for sgd, 0.0001 for adam")
-    add("--halve", type=float, help="epochs until lr is half, 0 for never; 3 for sgd, else 0")
+    add(
+        "--halve",
+        type=float,
+        help="lr falls, and is half after so many epochs; 8 for sgd, else 0: never",
+    )
     add("--clip", type=float, help="largest norm of all gradients, 0 for any; 1")
     add("--std", type=float, help="standard deviation of the initial weights; 0.01")
     add("--limit", type=int, help="use only so many images, to train and to test")
