@@ -127,11 +127,7 @@ def arguments():
     add("--optimizer", choices=("sgd", "adam"), default="sgd")
     add("--recipe", choices=("paper", "post"), help="settings of the paper, of the blog post")
     add("--lr", type=float, help="learning rate; 0.004 for sgd, 0.0001 for adam")
-    add(
-        "--halve",
-        type=float,
-        help="lr falls, and is half after so many epochs; 8 for sgd, else 0: never",
-    )
+    add("--halve", type=float, help="epochs until lr is half; 8 for sgd, else 0: never")
     add("--clip", type=float, help="largest norm of all gradients, 0 for any; 1")
     add("--std", type=float, help="standard deviation of the initial weights; 0.01")
     add("--limit", type=int, help="use only so many images, to train and to test")
