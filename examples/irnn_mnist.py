@@ -21,7 +21,7 @@ from dynet.training import Interruption, Log, evaluate
 
 # --std, --lr, --clip, --halve of the paper, of the blog post, and two that learn faster
 SETTINGS = {"paper": (0.001, 1e-8, 1.0, 0.0), "post": (0.01, 1e-8, 0.0, 0.0)}
-SETTINGS |= {"sgd": (0.01, 4e-3, 1.0, 8.0), "adam": (0.01, 1e-4, 1.0, 0.0)}
+SETTINGS |= {"sgd": (0.01, 4e-3, 1.0, 4.0), "adam": (0.01, 1e-4, 1.0, 0.0)}
 
 
 class IRNN(dynet.Chain):
@@ -101,7 +101,7 @@ def main(args):
 
     with Interruption() as interrupted:
         while run["epoch"] < args.epochs and not interrupted:
-            setattr(optimizer, rate, args.lr / (1 + run["epoch"] / (args.halve or np.inf)))
+            setattr(optimizer, rate, args.lr * 0.5 ** (run["epoch"] / (args.halve or np.inf)))
             train_epoch(model, optimizer, x, t, args.batchsize, run, interrupted)
             if run["done"] == len(t):
                 line = {"epoch": run["epoch"] + 1, "iteration": optimizer.t + optimizer.skipped}
@@ -127,7 +127,7 @@ def arguments():
     add("--optimizer", choices=("sgd", "adam"), default="sgd")
     add("--recipe", choices=("paper", "post"), help="settings of the paper, of the blog post")
     add("--lr", type=float, help="learning rate; 0.004 for sgd, 0.0001 for adam")
-    add("--halve", type=float, help="epochs until lr is half; 8 for sgd, else 0: never")
+    add("--halve", type=float, help="epochs in which lr halves; 4 for sgd, else 0: never")
     add("--clip", type=float, help="largest norm of all gradients, 0 for any; 1")
     add("--std", type=float, help="standard deviation of the initial weights; 0.01")
     add("--limit", type=int, help="use only so many images, to train and to test")
