@@ -65,26 +65,37 @@ def memory_of(run, fill):
         gc.enable()
 
 
-def time_of(run):
-    """Seconds of forward and backward, with the collector on, as in a user's program."""
-    begin = time.perf_counter()
-    run().backward()
-    return time.perf_counter() - begin
+def time_of(run, collector):
+    """Seconds of forward and backward, with Python's garbage collector on or off."""
+    gc.collect()
+    if not collector:
+        gc.disable()
+    try:
+        begin = time.perf_counter()
+        run().backward()
+        return time.perf_counter() - begin
+    finally:
+        gc.enable()
 
 
 def measure_lengths(make_loop, lengths, repeats):
-    """Time and memory of loops of growing length, the first the median of several."""
+    """Time and memory of loops of growing length; the times are medians of several."""
     make_loop(10)().backward()  # what is compiled or loaded once
     results = []
-    for i, steps in enumerate(lengths):
+    for steps in lengths:
         run = make_loop(steps)
         memory = memory_of(run, make_loop(FILL))
-        times = [time_of(run) for _ in range(1 if i else repeats)]
+        off = [time_of(run, collector=False) for _ in range(repeats)]
+        on = [time_of(run, collector=True) for _ in range(repeats)]
         used = None if memory["peak"] is None else memory["peak"] - memory["before"]
-        us = 1e6 * common.summary(times)["median"] / steps
-        bytes_per_step = None if used is None else used / steps
         results.append(
-            {"steps": steps, "us_per_step": us, "bytes_per_step": bytes_per_step, "memory": memory}
+            {
+                "steps": steps,
+                "us_per_step": 1e6 * common.summary(off)["median"] / steps,
+                "us_per_step_with_collector": 1e6 * common.summary(on)["median"] / steps,
+                "bytes_per_step": None if used is None else used / steps,
+                "memory": memory,
+            }
         )
     return results
 
@@ -98,17 +109,21 @@ def report_lengths(label, results):
         kilobytes = result["bytes_per_step"] and result["bytes_per_step"] / 1e3
         comparable = kilobytes and first["bytes_per_step"]  # a short loop may fit into no page
         growth = kilobytes * 1e3 / first["bytes_per_step"] if comparable else None
+        times = []
+        for key in "us_per_step", "us_per_step_with_collector":
+            times += [common.number(result[key], 2), common.number(result[key] / first[key], 2)]
         rows.append(
             [
                 f"{result['steps']:,}",
-                common.number(result["us_per_step"], 2),
-                common.number(result["us_per_step"] / first["us_per_step"], 2),
+                *times,
                 common.number(kilobytes, 2),
                 common.number(growth, 2),
                 *[common.megabytes(memory[when]) for when in ("before", "peak", "after")],
             ]
         )
-    header = ["steps", "us per step", "growth", "kB per step", "growth"]
+    header = ["steps", "us per step", "growth", "us, gc on", "growth", "kB per step", "growth"]
     common.print_table(
-        f"{label}; forward and backward", [*header, "before, MB", "peak, MB", "after, MB"], rows
+        f"{label}; forward and backward, the garbage collector off unless said",
+        [*header, "before, MB", "peak, MB", "after, MB"],
+        rows,
     )

@@ -67,7 +67,7 @@ class Function(_Node):
     ``notes``, ``grad``, ``name`` and ``creator`` are the tape's own.
 
     Attributes:
-        inputs (list): the nodes of the inputs, ``None`` for a constant or a variable that wants
+        inputs (tuple): the nodes of the inputs, ``None`` for a constant or a variable that wants
             no gradient.
         saved (tuple): the arrays that ``forward`` gave to ``save``.
         number (int): larger than that of everything recorded before.
@@ -173,10 +173,10 @@ class Function(_Node):
         node = None
         if recording and config.enable_backprop:
             node = self
-            self.inputs = nodes
+            self.inputs = tuple(nodes)
             self.number = _next_number()
             self.notes = None
-            if self.saves is None and self.saved:
+            if self.saved and self.saves is None:
                 self.seen = (*map(id, arrays), *map(id, y if type(y) is tuple else (y,)))
         if config.debug:
             self._watch(arrays, y, node)

@@ -84,12 +84,19 @@ def test_overhead_writes_time_and_memory_per_step_of_each_length(overhead):
     for results in loops.values():
         assert [result["steps"] for result in results] == [200, 400]
         for result in results:
-            assert set(result) == {"steps", "us_per_step", "bytes_per_step", "memory"}
+            assert set(result) == {
+                "steps",
+                "us_per_step",
+                "us_per_step_with_collector",
+                "bytes_per_step",
+                "memory",
+            }
             assert set(result["memory"]) == {"before", "peak", "after"}
 
 
 def test_overhead_prints_loops_too_short_to_need_memory():
-    short = {"steps": 5, "us_per_step": 1.0, "bytes_per_step": 0.0}
+    short = {"steps": 5, "us_per_step": 1.0, "us_per_step_with_collector": 1.0}
+    short["bytes_per_step"] = 0.0
     short |= {"memory": {"before": 10, "peak": 10, "after": 10}}
     rows = [short, short | {"bytes_per_step": 1.0}]
     code = f"from benchmarks.long_loops import *; report_lengths('a loop', {rows})"
