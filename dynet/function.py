@@ -181,6 +181,7 @@ class Function(_Node):
         if config.debug:
             self._watch(arrays, y, node)
         if type(y) is np.ndarray:
+            # `variable_at`, written out: nearly every call comes by here.
             variable = _new(Variable)
             variable.array = y
             variable.node = node

@@ -5,8 +5,6 @@ In an ordinary sweep a backward rule gets arrays. When its gradient is to be dif
 ``forward`` saved, and what it does is recorded like anything else.
 """
 
-import numpy as np
-
 from .backend import is_array
 from .backprop import sweep
 from .config import config
@@ -161,11 +159,9 @@ def _as_it_was(function, i, n_outputs):
             f"places ({places} of the inputs and outputs); for its gradient to be differentiated, "
             "the class must say in `saves` which of them it means"
         )
-    return array if not nodes or nodes[0] is None else variable_at(nodes[0], _array(array))
-
-
-def _array(x):
-    return x if is_array(x) else np.asarray(x)  # NumPy gives scalars for arrays without axes
+    return (
+        array if not nodes or nodes[0] is None else variable_at(nodes[0], function.as_output(array))
+    )
 
 
 def _refuse_hidden_arrays(function):

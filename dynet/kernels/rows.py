@@ -64,7 +64,8 @@ def sum_rows(x):
 def scatter_add(ids, gy, table):
     """Add the rows of ``gy`` (N, out) into the rows ``ids`` (N,) of ``table``, in place.
 
-    Ids outside the table are passed over: they are those that the look-up ignored.
+    The look-up has checked the ids; one that was overwritten since, and now lies outside the
+    table, is passed over. Debug mode keeps ids from being overwritten.
     """
     if type(table) is np.ndarray:
         scatter_rows(ids, gy, table)
@@ -83,17 +84,17 @@ def gather(ids, table, ignore=None):
         y = np.empty((ids.size, table.shape[1]), table.dtype)
         wrong = gather_rows(ids, table, ignore is not None, ignore or 0, y)
         if wrong >= 0:
-            raise IndexError(
-                f"embed_id: x holds the id {ids[wrong]}, expected ids from 0 to {len(table) - 1} "
-                f"(W: {table.shape})"
-            )
+            raise _out_of_range(ids[wrong], table)
         return y
     xp = get_array_module(table)
     kept = xp.ones(ids.shape, bool) if ignore is None else ids != ignore
     wrong = kept & ((ids < 0) | (ids >= len(table)))
     if wrong.any():
-        raise IndexError(
-            f"embed_id: x holds the id {int(ids[wrong][0])}, expected ids from 0 to "
-            f"{len(table) - 1} (W: {table.shape})"
-        )
+        raise _out_of_range(int(ids[wrong][0]), table)
     return table[xp.where(kept, ids, 0)] * kept[:, None]
+
+
+def _out_of_range(id, table):
+    return IndexError(
+        f"embed_id: x holds the id {id}, expected ids from 0 to {len(table) - 1} (W: {table.shape})"
+    )
