@@ -7,6 +7,7 @@ from .function import Function
 from .higher_order import grad
 from .parameter import Parameter
 from . import functions
+from . import random
 from .config import config, no_backprop_mode, using_config
 from .link import Chain, Link
 from . import links
@@ -40,6 +41,7 @@ __all__ = [
     "no_backprop_mode",
     "optimizer_hooks",
     "optimizers",
+    "random",
     "serializers",
     "training",
     "using_config",

@@ -61,10 +61,6 @@ class Variable:
 
     __slots__ = ("array", "node", "name", "__weakref__")
 
-    # NumPy defers to a class that says so: `ndarray + Variable` becomes Variable.__radd__, and
-    # `np.tanh(variable)` an error instead of an array that has lost its gradient.
-    __array_ufunc__ = None
-
     def __init__(
         self,
         array: Any,

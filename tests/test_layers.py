@@ -16,6 +16,7 @@ ROOMS = [
     "config",
     "backend",
     "debugging",
+    "random",
     "kernels",
     "terms",
     "gradient",

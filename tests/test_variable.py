@@ -707,7 +707,16 @@ def test_backward_where_nothing_was_recorded_is_refused(which):
 
 
 @pytest.mark.parametrize(
-    "f", [np.tanh, np.asarray, np.array, lambda x: np.add(x, 1), lambda x: np.concatenate([x, x])]
+    "f",
+    [
+        np.sort,
+        np.asarray,
+        np.array,
+        np.add.reduce,
+        lambda x: np.add(x, 1, out=np.zeros(2)),
+        lambda x: np.add(x, 1, where=[True, False]),
+        lambda x: np.sum(x, dtype=np.float32),
+    ],
 )
 def test_numpy_does_not_drop_the_gradient_of_a_variable(f):
     with pytest.raises(TypeError):

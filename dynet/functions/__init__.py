@@ -1,27 +1,39 @@
-"""The differentiable functions, a file a family; importing them gives Variable its operators."""
+"""The differentiable functions, a file a family; importing them gives Variable its operators.
 
-from .activation import relu
-from .arithmetic import absolute, matmul
-from .array import broadcast_to, get_item, reshape, transpose
-from .connection import embed_id, linear
-from .evaluation import accuracy
-from .loss import softmax_cross_entropy
-from .math import exp, log, mean, sum
+What a family offers stands in its ``__all__``.
+"""
 
-__all__ = [
-    "absolute",
-    "accuracy",
-    "broadcast_to",
-    "embed_id",
-    "exp",
-    "get_item",
-    "linear",
-    "log",
-    "matmul",
-    "mean",
-    "relu",
-    "reshape",
-    "softmax_cross_entropy",
-    "sum",
-    "transpose",
-]
+from . import (
+    activation,
+    arithmetic,
+    array,
+    connection,
+    evaluation,
+    linear_algebra,
+    loss,
+    math,
+    reduction,
+)
+from .activation import *
+from .arithmetic import *
+from .array import *
+from .connection import *
+from .evaluation import *
+from .linear_algebra import *
+from .loss import *
+from .math import *
+from .reduction import *
+
+FAMILIES = (
+    array,
+    math,
+    arithmetic,
+    reduction,
+    linear_algebra,
+    activation,
+    connection,
+    loss,
+    evaluation,
+)
+
+__all__ = sorted(name for family in FAMILIES for name in family.__all__)

@@ -5,6 +5,8 @@ from ..kernels.activation import relu as relu_kernel
 from ..kernels.activation import relu_grad
 from ..variable import Variable
 
+__all__ = ["relu"]
+
 
 class ReLU(Function):
     """``max(x, 0)``"""

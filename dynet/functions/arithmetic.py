@@ -12,10 +12,12 @@ from ..backend import is_array
 from ..function import Function
 from ..variable import Variable
 from .array import sum_to
-from .math import Log
+from .numpy_protocol import implements
+
+__all__ = ["absolute"]
 
 
-class _Binary(Function):
+class Binary(Function):
     """What functions of two operands share: making them fit, and undoing it for gradients."""
 
     __slots__ = ("shapes",)
@@ -73,7 +75,7 @@ def _dtype(x):
     return x.dtype if is_array(x) else type(x).__name__
 
 
-class Add(_Binary):
+class Add(Binary):
     """``x + y``"""
 
     __slots__ = ()
@@ -86,7 +88,7 @@ class Add(_Binary):
         return (gz, gz) if self.shapes is None else self.unbroadcast(gz, gz)
 
 
-class Sub(_Binary):
+class Sub(Binary):
     """``x - y``"""
 
     __slots__ = ()
@@ -99,7 +101,7 @@ class Sub(_Binary):
         return self.unbroadcast(gz, -gz if self.wants(1) else None)
 
 
-class Mul(_Binary):
+class Mul(Binary):
     """``x * y``"""
 
     __slots__ = ()
@@ -117,7 +119,7 @@ class Mul(_Binary):
         return self.unbroadcast(gx, gy)
 
 
-class Div(_Binary):
+class Div(Binary):
     """``x / y``"""
 
     __slots__ = ()
@@ -135,7 +137,7 @@ class Div(_Binary):
         return self.unbroadcast(gx, gy)
 
 
-class FloorDiv(_Binary):
+class FloorDiv(Binary):
     """``x // y``, flat almost everywhere: it has no gradient"""
 
     __slots__ = ()
@@ -148,7 +150,7 @@ class FloorDiv(_Binary):
         return None, None
 
 
-class Mod(_Binary):
+class Mod(Binary):
     """``x % y``, that is ``x - (x // y) * y``"""
 
     __slots__ = ()
@@ -161,11 +163,11 @@ class Mod(_Binary):
 
     def backward(self, gz):
         x, y = self.saved
-        gy = -gz * FloorDiv().evaluate(x, y) if self.wants(1) else None
+        gy = -gz * (x // y) if self.wants(1) else None
         return self.unbroadcast(gz, gy)
 
 
-class Pow(_Binary):
+class Pow(Binary):
     """``x ** y``"""
 
     __slots__ = ()
@@ -186,7 +188,7 @@ class Pow(_Binary):
         if self.wants(1):
             # Where x is 0, z * log(x) tends to 0; log(1) * z is there without a detour.
             positive = x + (x == 0)
-            log = Log().evaluate(positive)
+            log = np.log(positive)
             gy = gz * z * (log if is_array(x) or isinstance(x, Variable) else float(log))
         return self.unbroadcast(gx, gy)
 
@@ -218,69 +220,7 @@ class Absolute(Function):
         return gy * ((x > 0) * 1.0 - (x < 0) * 1.0).astype(gy.dtype)
 
 
-class MatMul(Function):
-    """``x @ y``, with NumPy's meaning for vectors and for stacks of matrices"""
-
-    __slots__ = ()
-    saves = (0, 1)
-
-    def forward(self, x, y):
-        for name, a in ("x", x), ("y", y):
-            if not is_array(a) or a.ndim == 0:
-                raise TypeError(
-                    f"matmul: {name} is {f'an array of shape {a.shape}' if is_array(a) else a!r}, "
-                    "expected an array with at least one axis"
-                )
-        if x.dtype != y.dtype:
-            raise TypeError(f"matmul: x is {x.dtype}, y is {y.dtype}, expected one dtype")
-        self.save(x, y)
-        try:
-            return x @ y
-        except ValueError:
-            raise ValueError(
-                f"matmul: x {x.shape} and y {y.shape} do not fit: the last axis of x must be as "
-                "long as the last but one of y, and the axes before must broadcast"
-            ) from None
-
-    def backward(self, gz):
-        x, y = self.saved
-        # A vector is a matrix of one row on the left, of one column on the right.
-        X = x.reshape(1, -1) if x.ndim == 1 else x
-        Y = y.reshape(-1, 1) if y.ndim == 1 else y
-        rows = () if x.ndim == 1 else (x.shape[-2],)
-        columns = () if y.ndim == 1 else (y.shape[-1],)
-        stack = gz.shape[: gz.ndim - len(rows) - len(columns)]
-        gz = gz.reshape(*stack, *(rows or (1,)), *(columns or (1,)))
-        gx = gy = None
-        if self.wants(0):
-            gx = sum_to(gz @ _transposed(Y), X.shape).reshape(x.shape)
-        if self.wants(1):
-            gy = sum_to(_transposed(X) @ gz, Y.shape).reshape(y.shape)
-        return gx, gy
-
-
-def _transposed(x):
-    n = x.ndim
-    return x.transpose(*range(n - 2), n - 1, n - 2)
-
-
-def matmul(x, y) -> Variable:
-    """The matrix product ``x @ y``.
-
-    Args:
-        x: ``(..., n, k)`` or a vector ``(k,)``.
-        y: ``(..., k, m)`` or a vector ``(k,)``; of the same dtype.
-
-    Returns:
-        Variable: ``(..., n, m)``, without the axis that a vector lacks.
-
-    >>> import numpy as np, dynet.functions as F
-    >>> F.matmul(np.eye(2), np.array([3.0, 4.0])).array
-    array([3., 4.])
-    """
-    return MatMul().apply(x, y)
-
-
+@implements(np.absolute, np.fabs)
 def absolute(x) -> Variable:
     """``|x|`` of each element; the gradient at 0 is 0.
 
@@ -294,31 +234,37 @@ def absolute(x) -> Variable:
     return Absolute().apply(x)
 
 
-def _operators(function):
-    """A function as an operator: with the Variable on the left, and on the right."""
+def _operator(function, ufunc):
+    """A function as an operator, with the Variable on the left and on the right, and in NumPy."""
+    implements(ufunc)(lambda x, y: function().apply(x, y))
     return (lambda x, y: function().apply(x, y)), (lambda x, y: function().apply(y, x))
 
 
-def _comparison(compare):
+def _comparison(compare, ufunc):
     """A comparison has no gradient: it gives a plain array of booleans."""
-    return lambda x, y: compare(x.array, y.array if isinstance(y, Variable) else y)
+
+    def compared(x, y):
+        return compare(
+            x.array if isinstance(x, Variable) else x, y.array if isinstance(y, Variable) else y
+        )
+
+    implements(ufunc)(compared)
+    return compared
 
 
-Variable.__add__, Variable.__radd__ = _operators(Add)
-Variable.__sub__, Variable.__rsub__ = _operators(Sub)
-Variable.__mul__, Variable.__rmul__ = _operators(Mul)
-Variable.__truediv__, Variable.__rtruediv__ = _operators(Div)
-Variable.__floordiv__, Variable.__rfloordiv__ = _operators(FloorDiv)
-Variable.__mod__, Variable.__rmod__ = _operators(Mod)
-Variable.__pow__, Variable.__rpow__ = _operators(Pow)
-Variable.__matmul__, Variable.__rmatmul__ = _operators(MatMul)
-Variable.dot = matmul
-Variable.__neg__ = lambda x: Neg()(x)
-Variable.__pos__ = lambda x: x
+Variable.__add__, Variable.__radd__ = _operator(Add, np.add)
+Variable.__sub__, Variable.__rsub__ = _operator(Sub, np.subtract)
+Variable.__mul__, Variable.__rmul__ = _operator(Mul, np.multiply)
+Variable.__truediv__, Variable.__rtruediv__ = _operator(Div, np.divide)
+Variable.__floordiv__, Variable.__rfloordiv__ = _operator(FloorDiv, np.floor_divide)
+Variable.__mod__, Variable.__rmod__ = _operator(Mod, np.remainder)
+Variable.__pow__, Variable.__rpow__ = _operator(Pow, np.power)
+Variable.__neg__ = implements(np.negative)(lambda x: Neg().apply(x))
+Variable.__pos__ = implements(np.positive)(lambda x: x)
 Variable.__abs__ = absolute
-Variable.__lt__ = _comparison(operator.lt)
-Variable.__le__ = _comparison(operator.le)
-Variable.__gt__ = _comparison(operator.gt)
-Variable.__ge__ = _comparison(operator.ge)
-Variable.__eq__ = _comparison(operator.eq)
-Variable.__ne__ = _comparison(operator.ne)
+Variable.__lt__ = _comparison(operator.lt, np.less)
+Variable.__le__ = _comparison(operator.le, np.less_equal)
+Variable.__gt__ = _comparison(operator.gt, np.greater)
+Variable.__ge__ = _comparison(operator.ge, np.greater_equal)
+Variable.__eq__ = _comparison(operator.eq, np.equal)
+Variable.__ne__ = _comparison(operator.ne, np.not_equal)

@@ -6,6 +6,9 @@ from ..backend import get_array_module, is_array
 from ..function import Function
 from ..terms import At
 from ..variable import Variable
+from .numpy_protocol import implements
+
+__all__ = ["broadcast_to", "get_item", "reshape", "transpose"]
 
 
 class Reshape(Function):
@@ -132,6 +135,7 @@ def sum_to(x, shape):
     return x.sum(axis=(*range(lead), *stretched), keepdims=True).reshape(shape)
 
 
+@implements(np.reshape)
 def reshape(x, shape) -> Variable:
     """The same elements in another shape.
 
@@ -149,6 +153,7 @@ def reshape(x, shape) -> Variable:
     return Reshape(shape).apply(x)
 
 
+@implements(np.transpose)
 def transpose(x, axes=None) -> Variable:
     """The axes in another order.
 
@@ -166,6 +171,7 @@ def transpose(x, axes=None) -> Variable:
     return Transpose(axes).apply(x)
 
 
+@implements(np.broadcast_to)
 def broadcast_to(x, shape) -> Variable:
     """The elements repeated as NumPy's broadcasting does.
 

@@ -12,6 +12,8 @@ from ..terms import Outer, Rows, Sum
 from ..variable import Variable
 from .array import place
 
+__all__ = ["embed_id", "linear"]
+
 
 class Linear(Function):
     """``x @ W.T + b`` for ``x`` (N, in), ``W`` (out, in), ``b`` (out,)"""

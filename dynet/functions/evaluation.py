@@ -4,6 +4,8 @@ from ..backend import get_array_module
 from ..variable import Variable
 from .loss import check_scores_and_labels
 
+__all__ = ["accuracy"]
+
 
 def accuracy(y, t, ignore_label: int | None = None) -> Variable:
     """The share of rows whose largest score is at their label.

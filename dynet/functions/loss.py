@@ -9,6 +9,8 @@ from ..variable import Variable
 from .array import place
 from .math import exp, log
 
+__all__ = ["softmax_cross_entropy"]
+
 
 class SoftmaxCrossEntropy(Function):
     """``-log softmax(x)[t]``, averaged; forward and backward are one kernel each"""

@@ -1,84 +1,28 @@
-"""Elementary functions and reductions."""
+"""Elementary functions: exponentials, logarithms and their like, of each element."""
 
 import numpy as np
 
-from ..backend import get_array_module
-from ..function import Function
 from ..variable import Variable
-from .array import BroadcastTo
+from .elementary import Elementary
+from .numpy_protocol import implements
+
+__all__ = ["exp", "log"]
 
 
-class Exp(Function):
+class Exp(Elementary):
     """``e ** x``"""
 
     __slots__ = ()
     saves = (-1,)
 
-    def forward(self, x):
-        y = get_array_module(x).exp(x)
-        self.save(y)
+    def value(self, x):
+        return np.exp(x)
+
+    def slope(self, y):
         return y
 
-    def backward(self, gy):
-        (y,) = self.saved
-        return gy * y
 
-
-class Log(Function):
-    """The natural logarithm"""
-
-    __slots__ = ()
-    saves = (0,)
-
-    def forward(self, x):
-        self.save(x)
-        return get_array_module(x).log(x)
-
-    def backward(self, gy):
-        (x,) = self.saved
-        return gy / x
-
-
-class Sum(Function):
-    """The sum over some axes, or all"""
-
-    __slots__ = ("axis", "keepdims", "shape", "kept")
-
-    def __init__(self, axis=None, keepdims=False):
-        self.axis = axis
-        self.keepdims = keepdims
-
-    def forward(self, x):
-        self.shape = x.shape
-        try:
-            y = x.sum(axis=self.axis, keepdims=True)
-        except np.exceptions.AxisError:
-            raise ValueError(
-                f"{self.name.lower()}: axis is {self.axis}, x has {x.ndim} axes (x: {x.shape})"
-            ) from None
-        self.kept = y.shape
-        return y if self.keepdims else y.squeeze(axis=self.axis)
-
-    def backward(self, gy):
-        return BroadcastTo(self.shape).evaluate(gy.reshape(self.kept))
-
-
-class Mean(Sum):
-    """The mean over some axes, or all"""
-
-    __slots__ = ("count",)
-
-    def forward(self, x):
-        total = super().forward(x)
-        if x.size == 0:
-            raise ValueError(f"mean: x holds no elements, expected at least one (x: {x.shape})")
-        self.count = x.size // total.size
-        return total / self.count
-
-    def backward(self, gy):
-        return super().backward(gy / self.count)
-
-
+@implements(np.exp)
 def exp(x) -> Variable:
     """``e ** x`` of each element.
 
@@ -92,6 +36,19 @@ def exp(x) -> Variable:
     return Exp().apply(x)
 
 
+class Log(Elementary):
+    """The natural logarithm"""
+
+    __slots__ = ()
+
+    def value(self, x):
+        return np.log(x)
+
+    def slope(self, x):
+        return 1 / x
+
+
+@implements(np.log)
 def log(x) -> Variable:
     """The natural logarithm of each element.
 
@@ -103,43 +60,3 @@ def log(x) -> Variable:
     array([0.])
     """
     return Log().apply(x)
-
-
-def sum(x, axis=None, keepdims: bool = False) -> Variable:
-    """The sum of the elements.
-
-    Args:
-        x: any shape.
-        axis: an axis or a tuple of them; all by default.
-        keepdims: whether the summed axes stay, with length 1.
-
-    Raises:
-        ValueError: ``x`` has no such axis.
-
-    >>> import numpy as np, dynet.functions as F
-    >>> F.sum(np.ones((2, 3)), axis=1).array
-    array([3., 3.])
-    """
-    return Sum(axis, keepdims).apply(x)
-
-
-def mean(x, axis=None, keepdims: bool = False) -> Variable:
-    """The mean of the elements.
-
-    Args:
-        x: any shape with at least one element.
-        axis: an axis or a tuple of them; all by default.
-        keepdims: whether the averaged axes stay, with length 1.
-
-    Raises:
-        ValueError: ``x`` has no such axis, or there is nothing to average.
-
-    >>> import numpy as np, dynet.functions as F
-    >>> F.mean(np.array([[1.0, 3.0]]), axis=1).array
-    array([2.])
-    """
-    return Mean(axis, keepdims).apply(x)
-
-
-Variable.sum = sum
-Variable.mean = mean

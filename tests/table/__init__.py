@@ -1,0 +1,33 @@
+"""The table of differentiable functions, by family: what the tests of all functions go through.
+
+Whoever adds a function adds a row to its family's file.
+"""
+
+from . import (
+    activation,
+    arithmetic,
+    array,
+    connection,
+    linear_algebra,
+    loss,
+    math,
+    reduction,
+)
+from .row import Row, arrays_of
+
+__all__ = ["TABLE", "Row", "arrays_of"]
+
+TABLE = [
+    row
+    for family in (
+        array,
+        math,
+        arithmetic,
+        reduction,
+        linear_algebra,
+        activation,
+        connection,
+        loss,
+    )
+    for row in family.ROWS
+]
