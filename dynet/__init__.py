@@ -8,6 +8,9 @@ from .higher_order import grad
 from .parameter import Parameter
 from . import functions
 from . import random
+from . import function_hooks
+from .function_hooks import FunctionHook
+from .interchange import from_dlpack
 from .config import config, no_backprop_mode, using_config
 from .link import Chain, Link
 from . import links
@@ -25,12 +28,15 @@ __version__ = "0.1.0"
 __all__ = [
     "Chain",
     "Function",
+    "FunctionHook",
     "Link",
     "Parameter",
     "Variable",
     "backend",
     "config",
     "datasets",
+    "from_dlpack",
+    "function_hooks",
     "functions",
     "get_array_module",
     "get_device",

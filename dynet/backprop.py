@@ -22,12 +22,15 @@ from .gradient import Stack, Waiting
 from .terms import TERMS
 
 
-def tape(nodes) -> list:
-    """Every node that the given ones were computed from, themselves included, newest first."""
+def tape(nodes, ends=()) -> list:
+    """Every node that the given ones were computed from, themselves included, newest first.
+
+    What the nodes in ``ends`` were computed from does not count.
+    """
     seen = {None, *nodes}
     order = [node for node in seen if node is not None]
     for node in order:  # the list grows while the loop runs through it
-        for below in node.inputs:
+        for below in node.inputs if node not in ends else ():
             if below not in seen:
                 seen.add(below)
                 order.append(below)
@@ -47,7 +50,7 @@ def leading_to(targets, order) -> list:
     return kept
 
 
-def sweep(seeds: dict, targets=None, retain: bool | None = False, record=None) -> dict:
+def sweep(seeds: dict, targets=None, retain: bool | None = False, record=None, ends=()) -> dict:
     """Play the tape backwards.
 
     Args:
@@ -58,26 +61,28 @@ def sweep(seeds: dict, targets=None, retain: bool | None = False, record=None) -
         record: where the gradients are to be differentiated again, what to call in place of a
             node's ``backward``, with the node and a tuple of Variables; the seeds are then
             Variables, and so are the results.
+        ends: those of the targets behind which the sweep does not go.
 
     Returns:
         dict: the gradients that arrived at the targets. They are nobody else's arrays.
     """
-    order = tape(seeds)
+    order = tape(seeds, ends)
     if targets is not None:
         order = leading_to(targets, order)
     if not config.debug:
-        return _play(order, seeds, targets, retain, record, None)
+        return _play(order, seeds, targets, retain, record, ends, config.hooks, None)
     traced = [(n, n.notes.trace) for n in order if n.notes is not None and n.notes.trace]
     for node, trace in traced:
         trace.reclaim(node)
     try:
-        return _play(order, seeds, targets, retain, record, debugging.check_gradients)
+        check = debugging.check_gradients
+        return _play(order, seeds, targets, retain, record, ends, config.hooks, check)
     finally:
         for _, trace in traced:
             trace.release()
 
 
-def _play(order, seeds, targets, retain, record, check) -> dict:
+def _play(order, seeds, targets, retain, record, ends, hooks, check) -> dict:
     arrived = {}
     stack = Stack()
     pending = dict.fromkeys(order)
@@ -99,11 +104,13 @@ def _play(order, seeds, targets, retain, record, check) -> dict:
         if not inputs or targets is not None:
             if targets is None or node in targets:
                 arrived[node] = gy if owned or record else _copy(gy)
-            if not any([below in pending for below in inputs]):
+            if node in ends or not any([below in pending for below in inputs]):
                 continue
         if retain or (node.notes is not None and retain is not None):
             node.keep_grad(gy, retain)
 
+        for hook in hooks:
+            hook.backward_preprocess(node, gy if type(gy) is tuple else (gy,))
         if record is not None:
             gxs = record(node, gy if type(gy) is tuple else (gy,))
         elif type(gy) is tuple:
@@ -112,6 +119,8 @@ def _play(order, seeds, targets, retain, record, check) -> dict:
             gxs = node.backward(gy)
         if type(gxs) is not tuple:
             gxs = tuple(gxs) if type(gxs) is list else (gxs,)
+        for hook in hooks:
+            hook.backward_postprocess(node, gy if type(gy) is tuple else (gy,), gxs)
         if len(gxs) != len(inputs):
             raise ValueError(
                 f"{node.name}: backward gave {len(gxs)} gradients for {len(inputs)} inputs; "

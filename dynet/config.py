@@ -21,6 +21,9 @@ class Config(threading.local):
         dtype (numpy.dtype): the floating dtype in which initializers create parameters.
         debug (bool): whether the tape guards the arrays it needs against overwriting and looks
             for the first NaN or infinity. Slow; for finding mistakes.
+        hooks (tuple): the function hooks that are in force; ``with hook:`` adds one.
+        observed (bool): whether there is anything that watches functions, ``debug`` or a hook:
+            the one question that an unwatched call has to ask. It follows from the two.
     """
 
     # Class attributes, so that a thread sees them before it has set anything.
@@ -28,17 +31,20 @@ class Config(threading.local):
     train = True
     dtype = np.dtype(np.float32)
     debug = False
+    hooks = ()
+    observed = False
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "dtype":
             value = np.dtype(value)
             if value.kind != "f":
                 raise ValueError(f"config.dtype: got {value}, expected a floating dtype")
-        elif name not in ("enable_backprop", "train", "debug"):
+        elif name not in ("enable_backprop", "train", "debug", "hooks"):
             raise AttributeError(
                 f"config has no setting {name!r}; it has enable_backprop, train, dtype and debug"
             )
         super().__setattr__(name, value)
+        super().__setattr__("observed", bool(self.debug or self.hooks))
 
 
 config = Config()
@@ -60,7 +66,7 @@ def using_config(name: str, value: Any) -> Iterator[None]:
     ...     print(dynet.config.train)
     False
     """
-    if not hasattr(config, name):
+    if not hasattr(config, name) or name == "observed":
         setattr(config, name, value)  # raises the sentence that lists the settings
     old = getattr(config, name)
     setattr(config, name, value)

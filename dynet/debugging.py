@@ -58,10 +58,11 @@ def check_gradients(node, gxs) -> None:
                     f"{node.name}: the gradient of input {i} holds NaN or infinity; "
                     f"{called_at(node)}"
                 )
-        if trace is not None and hasattr(gx, "dtype") and gx.shape != trace.shapes[i]:
+        expected = None if trace is None else trace.shapes[i]
+        if expected is not None and hasattr(gx, "dtype") and gx.shape != expected:
             raise ValueError(
                 f"{node.name}: the gradient of input {i} has shape {gx.shape}, expected "
-                f"{trace.shapes[i]}, the input's; {called_at(node)}"
+                f"{expected}, the input's; {called_at(node)}"
             )
 
 

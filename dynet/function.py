@@ -10,7 +10,7 @@ from .config import config
 from .terms import Part
 from .variable import Variable
 
-_next_number = count().__next__
+next_number = count().__next__
 _new = object.__new__
 
 
@@ -168,17 +168,21 @@ class Function(_Node):
                 nodes.append(None)
 
         self.saved = ()
+        observed = config.observed
+        if observed:
+            for hook in config.hooks:
+                hook.forward_preprocess(self, arrays)
         y = self.forward(*arrays)
 
         node = None
         if recording and config.enable_backprop:
             node = self
             self.inputs = tuple(nodes)
-            self.number = _next_number()
+            self.number = next_number()
             self.notes = None
             if self.saved and self.saves is None:
                 self.seen = (*map(id, arrays), *map(id, y if type(y) is tuple else (y,)))
-        if config.debug:
+        if observed:
             self._watch(arrays, y, node)
         if type(y) is np.ndarray:
             # `variable_at`, written out: nearly every call comes by here.
@@ -215,12 +219,16 @@ class Function(_Node):
         )
 
     def _watch(self, arrays, y, node):
-        """Debug mode: look for NaN, and guard what the tape needs."""
-        line = debugging.user_line()
+        """Tell the hooks; in debug mode look for NaN, and guard what the tape needs."""
         outputs = y if type(y) is tuple else (y,)
+        for hook in config.hooks:
+            hook.forward_postprocess(self, arrays, outputs)
+        if not config.debug:
+            return
+        line = debugging.user_line()
         debugging.check_output(self, arrays, outputs, line)
         if node is not None:
-            shapes = [np.shape(x) for x in arrays]
+            shapes = [getattr(x, "shape", None) for x in arrays]
             self._take_notes().trace = debugging.Trace(line, self.saved, shapes, outputs)
 
     def unchain(self) -> None:
@@ -239,7 +247,7 @@ class Output(_Node):
         self.function = function
         self.index = index
         self.n = n
-        self.number = _next_number()
+        self.number = next_number()
         self.notes = None
 
     def backward(self, gy):

@@ -12,6 +12,7 @@ from . import (
     loss,
     math,
     reduction,
+    util,
 )
 from .row import Row, arrays_of
 
@@ -28,6 +29,7 @@ TABLE = [
         activation,
         connection,
         loss,
+        util,
     )
     for row in family.ROWS
 ]
