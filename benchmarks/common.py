@@ -85,7 +85,9 @@ def settle() -> None:
     gc.freeze()
 
 
-def interleave(contenders: dict[str, Callable], rounds: int) -> dict[str, list]:
+def interleave(
+    contenders: dict[str, Callable], rounds: int, pause: float = PAUSE
+) -> dict[str, list]:
     """What each contender returns in each of many rounds, in which each has one turn.
 
     So whatever else the machine does hits all alike. The order within a round is shuffled, so
@@ -97,7 +99,7 @@ def interleave(contenders: dict[str, Callable], rounds: int) -> dict[str, list]:
     for _ in range(rounds):
         shuffle(order)
         for name in order:
-            time.sleep(PAUSE)
+            time.sleep(pause)
             results[name].append(contenders[name]())
     return results
 

@@ -23,10 +23,7 @@ from .terms import TERMS
 
 
 def tape(nodes, ends=()) -> list:
-    """Every node that the given ones were computed from, themselves included, newest first.
-
-    What the nodes in ``ends`` were computed from does not count.
-    """
+    """The nodes and all that they were computed from, newest first; but not behind ``ends``."""
     seen = {None, *nodes}
     order = [node for node in seen if node is not None]
     for node in order:  # the list grows while the loop runs through it

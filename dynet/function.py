@@ -223,13 +223,12 @@ class Function(_Node):
         outputs = y if type(y) is tuple else (y,)
         for hook in config.hooks:
             hook.forward_postprocess(self, arrays, outputs)
-        if not config.debug:
-            return
-        line = debugging.user_line()
-        debugging.check_output(self, arrays, outputs, line)
-        if node is not None:
-            shapes = [getattr(x, "shape", None) for x in arrays]
-            self._take_notes().trace = debugging.Trace(line, self.saved, shapes, outputs)
+        if config.debug:
+            line = debugging.user_line()
+            debugging.check_output(self, arrays, outputs, line)
+            if node is not None:
+                shapes = [getattr(x, "shape", None) for x in arrays]
+                self._take_notes().trace = debugging.Trace(line, self.saved, shapes, outputs)
 
     def unchain(self) -> None:
         """Forget where the inputs came from, and what the rule would need: the tape ends here."""

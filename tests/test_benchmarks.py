@@ -37,6 +37,28 @@ def overhead(tmp_path_factory):
     return done.stdout, json.loads(file.read_text())
 
 
+@pytest.fixture(scope="module")
+def functions(tmp_path_factory):
+    file = tmp_path_factory.mktemp("functions") / "functions.json"
+    done = run("functions", file, "--only=exp,absolute", "--sizes=3x4,2x2", "--rounds=2")
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(file.read_text())
+
+
+def test_functions_writes_each_function_at_each_size(functions):
+    assert set(functions[1]) == {*ABOUT, "functions"}
+    for name in "exp", "absolute":
+        by_size = functions[1]["functions"][name]
+        assert set(by_size) == {"3x4", "2x2"}
+        assert set(by_size["3x4"]["dynet"]) == SUMMARY
+        assert name in functions[0]
+
+
+def test_functions_refuses_a_name_that_the_table_lacks(tmp_path):
+    done = run("functions", tmp_path / "f.json", "--only=expp")
+    assert done.returncode == 2 and "expp" in done.stderr
+
+
 def test_irnn_writes_time_and_memory_of_dynet(irnn):
     (contender,) = irnn[1]["contenders"].values()
     assert set(contender) == {"label", "ms", "epoch_minutes", "memory"}
