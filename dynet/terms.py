@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from .backend import blas_threads_for, get_array_module
+from .kernels.indexing import add_at
 from .kernels.rows import scatter_add, sum_rows
 
 # Terms of one gradient wait until their output gradients hold this many bytes: few enough to
@@ -123,7 +124,7 @@ class At:
             if is_basic_index(term.index):
                 into[term.index] += term.gy
             else:
-                xp.add.at(into, term.index, term.gy)  # an index may name a place twice
+                add_at(into, term.index, term.gy)  # an index may name a place twice
         return into
 
 

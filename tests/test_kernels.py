@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
-from dynet.kernels import activation, connection, loss, rows, update
+from dynet.kernels import activation, connection, rows, update
 
 IDS = np.array([0, 1])
-LABELS = np.array([0, 2])
 
 
 def z(*shape):
@@ -29,46 +28,6 @@ MISMATCHED = [
     ("scatter_rows: too few rows", lambda: rows.scatter_rows(IDS, z(1, 2), z(3, 2))),
     ("scatter_rows: too narrow", lambda: rows.scatter_rows(IDS, z(2, 1), z(3, 2))),
     ("sum_rows_to: y", lambda: rows.sum_rows_to(z(2, 3), z(2))),
-    (
-        "cross entropy: t",
-        lambda: loss.softmax_cross_entropy_forward(z(2, 3), np.array([0]), z(3), -1, z(2, 3), z(2)),
-    ),
-    (
-        "cross entropy: weight",
-        lambda: loss.softmax_cross_entropy_forward(z(2, 3), LABELS, z(2), -1, z(2, 3), z(2)),
-    ),
-    (
-        "cross entropy: y",
-        lambda: loss.softmax_cross_entropy_forward(z(2, 3), LABELS, z(3), -1, z(2, 2), z(2)),
-    ),
-    (
-        "cross entropy: losses",
-        lambda: loss.softmax_cross_entropy_forward(z(2, 3), LABELS, z(3), -1, z(2, 3), z(1)),
-    ),
-    (
-        "cross entropy: no classes",
-        lambda: loss.softmax_cross_entropy_forward(
-            z(2, 0), np.array([-1, -1]), z(0), -1, z(2, 0), z(2)
-        ),
-    ),
-    (
-        "cross entropy's gradient: t",
-        lambda: loss.softmax_cross_entropy_backward(
-            z(2, 3), np.array([0]), z(3), -1, z(2), z(2, 3)
-        ),
-    ),
-    (
-        "cross entropy's gradient: weight",
-        lambda: loss.softmax_cross_entropy_backward(z(2, 3), LABELS, z(2), -1, z(2), z(2, 3)),
-    ),
-    (
-        "cross entropy's gradient: gx",
-        lambda: loss.softmax_cross_entropy_backward(z(2, 3), LABELS, z(3), -1, z(2), z(2, 2)),
-    ),
-    (
-        "cross entropy's gradient: glosses",
-        lambda: loss.softmax_cross_entropy_backward(z(2, 3), LABELS, z(3), -1, z(1), z(2, 3)),
-    ),
     ("sgd: gW", lambda: update._sgd(z(4), z(3), 0.1)),
     ("adam: gW", lambda: update._adam(z(4), z(3), z(4), z(4), 0.1, 0.9, 0.99, 1e-8)),
     ("adam: m", lambda: update._adam(z(4), z(4), z(3), z(4), 0.1, 0.9, 0.99, 1e-8)),
@@ -82,12 +41,6 @@ def test_a_kernel_refuses_arrays_that_do_not_fit(call):
         call()
 
 
-@pytest.mark.parametrize("label", [3, 4])
-def test_the_gradient_of_cross_entropy_refuses_a_label_out_of_range(label):
-    with pytest.raises((ValueError, IndexError)):
-        loss.softmax_cross_entropy_backward(z(2, 3), np.array([label, 0]), z(3), -1, z(2), z(2, 3))
-
-
 def test_a_kernel_of_vectors_refuses_matrices():
     with pytest.raises((ValueError, TypingError)):
         update._sgd(z(2, 2), z(2, 2), 0.1)
@@ -96,14 +49,6 @@ def test_a_kernel_of_vectors_refuses_matrices():
 @pytest.mark.parametrize("id", [-1, -3, 3, np.iinfo(np.int64).max, np.iinfo(np.int64).min + 1])
 def test_gather_rows_says_where_an_id_is_out_of_range(id):
     assert rows.gather_rows(np.array([0, id]), z(3, 2), False, 0, z(2, 2)) == 1
-
-
-@pytest.mark.parametrize("label", [-1, -3, 3, np.iinfo(np.int64).max])
-def test_cross_entropy_says_where_a_label_is_out_of_range(label):
-    at = loss.softmax_cross_entropy_forward(
-        z(2, 3), np.array([0, label]), z(3), -100, z(2, 3), z(2)
-    )
-    assert at == 1
 
 
 def test_scatter_rows_passes_over_ids_out_of_range():

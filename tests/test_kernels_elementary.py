@@ -82,3 +82,18 @@ def test_it_gives_the_format_it_was_given(name, dtype):
     # What the function returns decides the dtype of an array that is filled with it.
     of_one = njit(lambda x: np.array([function(x)]))
     assert of_one(dtype(0.5)).dtype == dtype
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_a_kernel_that_reorders_its_sums_does_not_reorder_what_it_calls(name):
+    function = getattr(elementary, name)
+
+    @njit(fastmath={"reassoc", "contract", "nsz"})
+    def total(x):
+        y = x[0] * 0
+        for i in range(x.size):
+            y += function(x[i])
+        return y
+
+    x = np.linspace(0.1, 5, 100, dtype=np.float32)
+    assert total(x) == pytest.approx(REFERENCE[name](x.astype(np.float64)).sum(), rel=1e-5)

@@ -106,10 +106,17 @@ SETTINGS = [
     {"class_weight": WEIGHT},
     {"reduce": "no"},
     {"ignore_label": 3, "class_weight": WEIGHT, "reduce": "no"},
+    {"label_smoothing": 0.3},
+    {"label_smoothing": 1, "class_weight": WEIGHT, "normalize": False},
 ]
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: ", ".join(s) or "defaults")
+every_setting = pytest.mark.parametrize(
+    "settings", SETTINGS, ids=lambda s: ", ".join(s) or "defaults"
+)
+
+
+@every_setting
 def test_the_kernel_agrees_with_the_plain_statement(settings):
     t = np.abs(LABELS) if settings.get("ignore_label") == 3 else LABELS
     x = Variable(SCORES)
@@ -118,6 +125,26 @@ def test_the_kernel_agrees_with_the_plain_statement(settings):
     gradients = [dynet.grad(v.sum(), x)[0].array for v in (y, plain)]
     np.testing.assert_allclose(y.array, plain.array, rtol=1e-14)
     np.testing.assert_allclose(*gradients, rtol=1e-12, atol=1e-16)
+
+
+class ArrayOfAnotherModule(np.ndarray):
+    """Stands for an array of CuPy: kernels for the CPU do not know it."""
+
+
+@every_setting
+def test_the_expression_for_other_array_modules_agrees_with_the_kernel(settings):
+    t = np.abs(LABELS) if settings.get("ignore_label") == 3 else LABELS
+    arrays = SCORES, SCORES.view(ArrayOfAnotherModule)
+    xs = [Variable(a) for a in arrays]
+    ys = [F.softmax_cross_entropy(x, t, **settings) for x in xs]
+    gradients = [dynet.grad(y.sum(), x)[0].array for y, x in zip(ys, xs, strict=True)]
+    np.testing.assert_allclose(ys[1].array, ys[0].array, rtol=1e-14)
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-12, atol=1e-16)
+
+
+def test_with_smoothed_labels_a_class_out_of_the_question_costs_infinitely_much():
+    x = np.array([[0.0, -np.inf, 0.0]])
+    assert F.softmax_cross_entropy(x, np.array([0]), label_smoothing=0.1).item() == np.inf
 
 
 def test_accuracy_is_the_share_of_labels_with_the_largest_score():

@@ -10,11 +10,25 @@ import numpy as np
 
 from ..backend import is_array
 from ..function import Function
+from ..kernels.arithmetic import where as select
 from ..variable import Variable
-from .array import sum_to
+from .array import reshape, sum_to
+from .checks import check_floating, described, normal_axis
+from .elementary import public_name
 from .numpy_protocol import implements
 
-__all__ = ["absolute"]
+__all__ = [
+    "absolute",
+    "add",
+    "arctan2",
+    "bias",
+    "fmod",
+    "maximum",
+    "minimum",
+    "scale",
+    "squared_difference",
+    "where",
+]
 
 
 class Binary(Function):
@@ -38,15 +52,15 @@ class Binary(Function):
         dtype = np.result_type(*dtypes)
         if any(d.kind == "f" and d != dtype for d in dtypes):
             raise TypeError(
-                f"{self.name}: x is {_dtype(x)}, y is {_dtype(y)}, expected one floating dtype; "
-                "cast one of them"
+                f"{public_name(self)}: x is {_dtype(x)}, y is {_dtype(y)}, expected one floating "
+                "dtype; cast one of them"
             )
         self.shapes = np.shape(x), np.shape(y)
         try:
             np.broadcast_shapes(*self.shapes)
         except ValueError:
             raise ValueError(
-                f"{self.name}: x {self.shapes[0]} and y {self.shapes[1]} do not broadcast"
+                f"{public_name(self)}: x {self.shapes[0]} and y {self.shapes[1]} do not broadcast"
             ) from None
         return x, y
 
@@ -56,7 +70,7 @@ class Binary(Function):
         if is_array(x) or isinstance(x, (int, float)):
             return x
         raise TypeError(
-            f"{self.name}: {name} is {type(x).__name__}, "
+            f"{public_name(self)}: {name} is {type(x).__name__}, "
             "expected a Variable, an array or a real number"
         )
 
@@ -69,6 +83,12 @@ class Binary(Function):
             sum_to(gx, x_shape) if self.wants(0) else None,
             sum_to(gy, y_shape) if self.wants(1) else None,
         )
+
+    def choose(self, first, gz):
+        """The gradients of the operands, each where it was chosen, else 0."""
+        gx = select(first, gz, 0) if self.wants(0) else None
+        gy = select(first, 0, gz) if self.wants(1) else None
+        return self.unbroadcast(gx, gy)
 
 
 def _dtype(x):
@@ -217,7 +237,7 @@ class Absolute(Function):
 
     def backward(self, gy):
         (x,) = self.saved
-        return gy * ((x > 0) * 1.0 - (x < 0) * 1.0).astype(gy.dtype)
+        return gy * np.sign(x)
 
 
 @implements(np.absolute, np.fabs)
@@ -232,6 +252,307 @@ def absolute(x) -> Variable:
     array([2., 3.])
     """
     return Absolute().apply(x)
+
+
+def add(*xs) -> Variable:
+    """The sum of all operands, element by element.
+
+    Args:
+        xs: Variables, arrays or numbers, which broadcast; at least one array or Variable.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
+        TypeError: there is no array, an operand is no array or number, or the dtypes differ.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.add(np.array([1.0, 2.0]), np.array([10.0]), 100).array
+    array([111., 112.])
+    """
+    if not any([not isinstance(x, (int, float)) for x in xs]):
+        raise TypeError(f"add: got {len(xs)} operands, expected at least one array among them")
+    total, *rest = xs
+    for x in rest or [0]:
+        total = Add().apply(total, x)
+    return total
+
+
+class Maximum(Binary):
+    """The larger of ``x`` and ``y``; of equals, the first"""
+
+    __slots__ = ()
+    saves = (0, 1)
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        self.save(x, y)
+        return np.maximum(x, y)
+
+    def backward(self, gz):
+        x, y = self.saved
+        return self.choose(x >= y, gz)
+
+
+@implements(np.maximum)
+def maximum(x, y) -> Variable:
+    """The larger of two operands, element by element. NaN counts as the largest.
+
+    Of equals the first one gets the gradient.
+
+    Args:
+        x, y: Variables, arrays or numbers, which broadcast.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.maximum(np.array([1.0, 5.0]), 3).array
+    array([3., 5.])
+    """
+    return Maximum().apply(x, y)
+
+
+class Minimum(Binary):
+    """The smaller of ``x`` and ``y``; of equals, the first"""
+
+    __slots__ = ()
+    saves = (0, 1)
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        self.save(x, y)
+        return np.minimum(x, y)
+
+    def backward(self, gz):
+        x, y = self.saved
+        return self.choose(x <= y, gz)
+
+
+@implements(np.minimum)
+def minimum(x, y) -> Variable:
+    """The smaller of two operands, element by element. NaN counts as the smallest.
+
+    Of equals the first one gets the gradient.
+
+    Args:
+        x, y: Variables, arrays or numbers, which broadcast.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.minimum(np.array([1.0, 5.0]), 3).array
+    array([1., 3.])
+    """
+    return Minimum().apply(x, y)
+
+
+class Where(Binary):
+    """``x`` where the condition holds, else ``y``"""
+
+    __slots__ = ()
+    saves = (2,)
+
+    def forward(self, x, y, condition):
+        if isinstance(condition, (bool, np.bool_)):  # a comparison of arrays without axes
+            condition = np.asarray(condition)
+        if not is_array(condition) or condition.dtype != bool:
+            raise TypeError(
+                f"where: condition is {described(condition)}, expected an array of booleans"
+            )
+        x, y = self.align(x, y)
+        self.save(condition)
+        self.shapes = np.shape(x), np.shape(y)
+        try:
+            return select(condition, x, y)
+        except ValueError:
+            raise ValueError(
+                f"where: condition {condition.shape}, x {self.shapes[0]} and y {self.shapes[1]} "
+                "do not broadcast"
+            ) from None
+
+    def backward(self, gz):
+        (condition,) = self.saved
+        return *self.choose(condition, gz), None
+
+
+@implements(np.where)
+def where(condition, x, y) -> Variable:
+    """``x`` where a condition holds, else ``y``, element by element.
+
+    The gradient goes to the operand that was chosen; the other one gets 0, also where its own
+    value or slope is infinite or NaN.
+
+    Args:
+        condition: booleans, an array or Variable.
+        x, y: Variables, arrays or numbers; all three broadcast.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
+        TypeError: ``condition`` does not hold booleans.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.where(np.array([True, False]), np.array([1.0, 2.0]), 0.0).array
+    array([1., 0.])
+    """
+    return Where().apply(x, y, condition)
+
+
+class Fmod(Binary):
+    """``x - fix(x / y) * y``: what a division leaves, with the sign of ``x``"""
+
+    __slots__ = ()
+    saves = (0, 1)
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        self.save(x, y)
+        return np.fmod(x, y)
+
+    def backward(self, gz):
+        x, y = self.saved
+        gy = -gz * np.trunc(x / y) if self.wants(1) else None
+        return self.unbroadcast(gz, gy)
+
+
+@implements(np.fmod)
+def fmod(x, y) -> Variable:
+    """What is left of ``x`` divided by ``y``, with the sign of ``x`` as in C.
+
+    The operator ``%`` gives it the sign of ``y``.
+
+    Args:
+        x, y: Variables, arrays or numbers, which broadcast.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.fmod(np.array([-7.0, 7.0]), 4).array
+    array([-3.,  3.])
+    """
+    return Fmod().apply(x, y)
+
+
+class Arctan2(Binary):
+    """The angle of the point ``(y, x)``: ``x`` is its height"""
+
+    __slots__ = ()
+    saves = (0, 1)
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        self.save(x, y)
+        return np.arctan2(x, y)
+
+    def backward(self, gz):
+        x, y = self.saved
+        g = gz / (x * x + y * y)
+        gx = g * y if self.wants(0) else None
+        gy = -g * x if self.wants(1) else None
+        return self.unbroadcast(gx, gy)
+
+
+@implements(np.arctan2)
+def arctan2(x1, x2) -> Variable:
+    """The angle, from -pi to pi, of the point at ``x2`` to the right and ``x1`` up.
+
+    Args:
+        x1, x2: Variables, arrays or numbers, which broadcast. Where both are 0, the gradient is
+            NaN.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.arctan2(np.array([0.0, 1.0]), np.array([1.0, 0.0])).array
+    array([0.        , 1.57079633])
+    """
+    return Arctan2().apply(x1, x2)
+
+
+class SquaredDifference(Binary):
+    """``(x - y) ** 2``"""
+
+    __slots__ = ()
+    saves = (0, 1)
+
+    def forward(self, x, y):
+        x, y = self.align(x, y)
+        self.save(x, y)
+        return np.square(x - y)
+
+    def backward(self, gz):
+        x, y = self.saved
+        g = gz * 2 * (x - y)
+        return self.unbroadcast(g, -g if self.wants(1) else None)
+
+
+def squared_difference(x1, x2) -> Variable:
+    """``(x1 - x2) ** 2``, element by element.
+
+    Args:
+        x1, x2: Variables, arrays or numbers, which broadcast.
+
+    Raises:
+        ValueError: the shapes do not broadcast.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.squared_difference(np.array([1.0, 5.0]), 3).array
+    array([4., 4.])
+    """
+    return SquaredDifference().apply(x1, x2)
+
+
+def bias(x, y, axis: int = 1) -> Variable:
+    """``x + y``, where the axes of ``y`` are those of ``x`` from ``axis`` on.
+
+    Args:
+        x: any shape.
+        y: of the shape of as many axes of ``x``, from ``axis`` on, as it has.
+        axis: the axis of ``x`` that the first one of ``y`` belongs to.
+
+    Raises:
+        ValueError: the shapes do not fit.
+        TypeError: an argument is no floating array, or the dtypes differ.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.bias(np.zeros((1, 2, 3)), np.array([1.0, 2.0])).array
+    array([[[1., 1., 1.],
+            [2., 2., 2.]]])
+    """
+    return Add().apply(x, _along("bias", x, y, axis))
+
+
+def scale(x, y, axis: int = 1) -> Variable:
+    """``x * y``, where the axes of ``y`` are those of ``x`` from ``axis`` on.
+
+    Args:
+        x: any shape.
+        y: of the shape of as many axes of ``x``, from ``axis`` on, as it has.
+        axis: the axis of ``x`` that the first one of ``y`` belongs to.
+
+    Raises:
+        ValueError: the shapes do not fit.
+        TypeError: an argument is no floating array, or the dtypes differ.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.scale(np.ones((1, 2, 3)), np.array([1.0, 2.0])).array
+    array([[[1., 1., 1.],
+            [2., 2., 2.]]])
+    """
+    return Mul().apply(x, _along("scale", x, y, axis))
+
+
+def _along(function, x, y, axis):
+    """``y`` with an axis of length 1 for each axis of ``x`` that it lacks behind its own."""
+    check_floating(function, x=getattr(x, "array", x), y=getattr(y, "array", y))
+    axis = normal_axis(function, axis, x)
+    if y.shape != x.shape[axis : axis + y.ndim]:
+        raise ValueError(
+            f"{function}: y has shape {y.shape}, expected that of the axes of x from {axis} on "
+            f"(x: {x.shape})"
+        )
+    return reshape(y, y.shape + (1,) * (x.ndim - axis - y.ndim))
 
 
 def _operator(function, ufunc):

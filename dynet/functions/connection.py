@@ -10,9 +10,11 @@ from ..kernels.connection import add_bias
 from ..kernels.rows import gather
 from ..terms import Outer, Rows, Sum
 from ..variable import Variable
-from .array import place
+from .array import reshape
+from .checks import check_floating, check_ndim, check_shape
+from .indexing import place
 
-__all__ = ["embed_id", "linear"]
+__all__ = ["bilinear", "embed_id", "linear"]
 
 
 class Linear(Function):
@@ -173,3 +175,63 @@ def embed_id(x, W, ignore_label: int | None = None) -> Variable:
            [1., 0., 0.]])
     """
     return EmbedID(ignore_label).apply(x, W)
+
+
+def bilinear(e1, e2, W, V1=None, V2=None, b=None) -> Variable:
+    """What is linear in each of two inputs: the sum over j, k of ``e1[j] e2[k] W[j, k]``, and more.
+
+    ``y = e1 W e2 + e1 @ V1 + e2 @ V2 + b``, where any of the three last may be missing (Socher et
+    al., Reasoning With Neural Tensor Networks, NIPS 2013).
+
+    Args:
+        e1: ``(N, J)``, or ``(N, ...)``, whose other axes together have J elements.
+        e2: ``(N, K)``, or likewise.
+        W: ``(J, K, L)``, all of one floating dtype.
+        V1: ``(J, L)``, or ``None``.
+        V2: ``(K, L)``, or ``None``.
+        b: ``(L,)``, or ``None``.
+
+    Returns:
+        Variable: ``(N, L)``.
+
+    Raises:
+        ValueError: the shapes do not fit each other.
+        TypeError: the dtypes differ, or an argument is no array.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> e1, e2 = np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]])
+    >>> F.bilinear(e1, e2, np.ones((2, 2, 1))).array
+    array([[21.]])
+    """
+    named = {"e1": e1, "e2": e2, "W": W, "V1": V1, "V2": V2, "b": b}
+    given = {name: a for name, a in named.items() if a is not None or name in ("e1", "e2", "W")}
+    check_floating("bilinear", **{name: getattr(a, "array", a) for name, a in given.items()})
+    check_ndim("bilinear", 3, W=W)
+    J, K, L = W.shape
+    e1, e2 = _features("e1", e1, J, W), _features("e2", e2, K, W)
+    n = len(e1)
+    if len(e2) != n:
+        raise ValueError(
+            f"bilinear: e1 has {n} rows, e2 has {len(e2)}, expected as many (e1: {e1.shape}, "
+            f"e2: {e2.shape})"
+        )
+    for name, shape in ("V1", (J, L)), ("V2", (K, L)), ("b", (L,)):
+        if name in given:
+            check_shape("bilinear", shape, **{name: given[name]})
+    products = e1.reshape(n, J, 1) * e2.reshape(n, 1, K)
+    y = products.reshape(n, J * K) @ W.reshape(J * K, L)
+    if V1 is not None:
+        y = y + e1 @ V1
+    if V2 is not None:
+        y = y + e2 @ V2
+    return y if b is None else y + b
+
+
+def _features(name, e, size, W):
+    """Rows of features, all axes but the first as one."""
+    if e.ndim < 2 or math.prod(e.shape[1:]) != size:
+        raise ValueError(
+            f"bilinear: {name} has shape {e.shape}, expected (N, {size}), or as many features on "
+            f"several axes (W: {W.shape})"
+        )
+    return reshape(e, (e.shape[0], size))

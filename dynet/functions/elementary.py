@@ -1,8 +1,11 @@
 """What functions of each element share; the functions themselves are in the families' files."""
 
+import re
+
 import numpy as np
 
 from ..function import Function
+from ..kernels.arithmetic import compiled, each
 from .checks import check_floating
 
 
@@ -12,10 +15,20 @@ class Elementary(Function):
     A subclass says in ``saves`` what the slope is a function of: ``(0,)``, the input, or
     ``(-1,)``, the output. Both are written in operators and NumPy's functions, which mean the
     same on arrays and on Variables.
+
+    Where that takes many steps, each of which goes through memory, there may be a kernel for the
+    value, of ``(x, *settings, y)``, and one for the gradient, of ``(saved, gy, *settings, gx)``.
     """
 
     __slots__ = ()
     saves = (0,)
+    value_kernel = None
+    gradient_kernel = None
+
+    @property
+    def settings(self) -> tuple:
+        """The numbers that the kernels take besides arrays."""
+        return ()
 
     def value(self, x):
         """The value, from an array."""
@@ -27,10 +40,40 @@ class Elementary(Function):
 
     def forward(self, x):
         if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
-            check_floating(self.name.lower(), x=x)
-        y = self.value(x)
-        self.save(x if self.saves == (0,) else y)
+            check_floating(public_name(self), x=x)
+        if self.value_kernel is not None and compiled(x):
+            y = each(self.value_kernel, (x,), self.settings)
+        else:
+            y = self.value(x)
+        if self.saves:
+            self.save(x if self.saves == (0,) else y)
         return y
 
     def backward(self, gy):
-        return gy * self.slope(*self.saved)
+        (saved,) = self.saved
+        if self.gradient_kernel is not None and compiled(saved, gy):
+            return each(self.gradient_kernel, (saved, gy), self.settings)
+        return gy * self.slope(saved)
+
+
+class Flat(Elementary):
+    """A function of each element that is flat wherever it has a slope: it has no gradient."""
+
+    __slots__ = ()
+    saves = ()
+
+    def backward(self, gy):
+        return None
+
+
+def public_name(function: Function) -> str:
+    """The name by which users call a function, for messages: ``hard_sigmoid`` of HardSigmoid."""
+    return re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", function.name).lower()
+
+
+def real(function: str, **setting) -> float:
+    """A setting as a Python number: one of NumPy's would make float64 of float32."""
+    ((name, value),) = setting.items()
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        return float(value)
+    raise TypeError(f"{function}: {name} is {type(value).__name__}, expected a real number")

@@ -1,10 +1,17 @@
 """Measures of how good an answer is; none has a gradient."""
 
+import numpy as np
+
 from ..backend import get_array_module
 from ..variable import Variable
-from .loss import check_scores_and_labels
+from .checks import check_choice, check_floating, check_integers, check_same_shape, check_shape
+from .loss import check_labels, check_scores_and_labels, raw
 
-__all__ = ["accuracy"]
+__all__ = ["accuracy", "binary_accuracy", "f1_score", "precision", "r2_score", "recall"]
+
+
+def _measure(xp, value, dtype):
+    return Variable(xp.asarray(value, dtype), requires_grad=False)
 
 
 def accuracy(y, t, ignore_label: int | None = None) -> Variable:
@@ -26,16 +33,202 @@ def accuracy(y, t, ignore_label: int | None = None) -> Variable:
     >>> F.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1])).item()
     0.5
     """
-    y = y.array if isinstance(y, Variable) else y
-    t = t.array if isinstance(t, Variable) else t
+    y, t = raw(y), raw(t)
     check_scores_and_labels("accuracy", "y", y, t)
+    check_labels("accuracy", "y", y, t, ignore_label)
     xp = get_array_module(y)
     counts = xp.ones(t.shape, bool) if ignore_label is None else t != ignore_label
-    wrong = counts & ((t < 0) | (t >= y.shape[1]))
+    right = ((y.argmax(axis=1) == t) & counts).sum() / xp.maximum(counts.sum(), 1)
+    return _measure(xp, right, y.dtype)
+
+
+def binary_accuracy(y, t) -> Variable:
+    """The share of scores that are at least 0 where the label is 1, and less where it is 0.
+
+    Args:
+        y: scores, any shape, floating.
+        t: labels, integers of the shape of ``y``: 1, 0, or -1 where the score does not count.
+
+    Returns:
+        Variable: one number of the dtype of ``y``; 0 where no score counts.
+
+    Raises:
+        ValueError: the shapes differ, or a label is something else.
+        TypeError: ``y`` is not floating or ``t`` not of integers.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.binary_accuracy(np.array([-2.0, 3.0, 0.5]), np.array([0, 1, 0])).item()
+    0.6666666666666666
+    """
+    y, t = raw(y), raw(t)
+    check_floating("binary_accuracy", y=y)
+    check_integers("binary_accuracy", t=t)
+    check_same_shape("binary_accuracy", y=y, t=t)
+    strange = (t < -1) | (t > 1)
+    if strange.any():
+        raise ValueError(
+            f"binary_accuracy: t holds the label {int(t[strange][0])}, expected 0, 1, or -1 where "
+            "the score does not count"
+        )
+    xp = get_array_module(y)
+    # A score that is NaN is neither: it is wrong in any case.
+    right = xp.where(t == 1, y >= 0, (t == 0) & (y < 0))
+    return _measure(xp, right.sum() / xp.maximum((t >= 0).sum(), 1), y.dtype)
+
+
+def precision(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
+    """For each class: of the rows whose largest score is there, the share that belongs there.
+
+    Args:
+        y: scores, ``(N, C)`` or ``(N, C, d1, ...)``, floating.
+        t: labels, integers, ``(N,)`` or ``(N, d1, ...)``.
+        label_num: how many classes are looked at; by default one more than the largest label.
+        ignore_label: rows with this label do not count.
+
+    Returns:
+        tuple: two Variables ``(label_num,)``: the shares, of the dtype of ``y``, NaN for a class
+        that no row's largest score is at; and how many rows belong to each class.
+
+    Raises:
+        ValueError: shapes do not fit, a label is out of range, or there are no scores.
+        TypeError: ``y`` is not floating or ``t`` not of integers.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> y = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
+    >>> F.precision(y, np.array([0, 1, 1]))[0].array
+    array([0.5, 1. ])
+    """
+    found, right, belonging = _counts("precision", y, t, label_num, ignore_label)
+    return _share(right, found, y.dtype), _measure(get_array_module(found), belonging, None)
+
+
+def recall(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
+    """For each class: of the rows that belong there, the share whose largest score is there.
+
+    Args:
+        y: scores, ``(N, C)`` or ``(N, C, d1, ...)``, floating.
+        t: labels, integers, ``(N,)`` or ``(N, d1, ...)``.
+        label_num: how many classes are looked at; by default one more than the largest label.
+        ignore_label: rows with this label do not count.
+
+    Returns:
+        tuple: two Variables ``(label_num,)``: the shares, of the dtype of ``y``, NaN for a class
+        that no row belongs to; and how many rows belong to each class.
+
+    Raises:
+        ValueError: shapes do not fit, a label is out of range, or there are no scores.
+        TypeError: ``y`` is not floating or ``t`` not of integers.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> y = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
+    >>> F.recall(y, np.array([0, 1, 1]))[0].array
+    array([1. , 0.5])
+    """
+    found, right, belonging = _counts("recall", y, t, label_num, ignore_label)
+    return _share(right, belonging, y.dtype), _measure(get_array_module(found), belonging, None)
+
+
+def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
+    """The harmonic mean of precision and recall of each class.
+
+    Args:
+        y: scores, ``(N, C)`` or ``(N, C, d1, ...)``, floating.
+        t: labels, integers, ``(N,)`` or ``(N, d1, ...)``.
+        label_num: how many classes are looked at; by default one more than the largest label.
+        ignore_label: rows with this label do not count.
+
+    Returns:
+        tuple: two Variables ``(label_num,)``: the means, of the dtype of ``y``, NaN for a class
+        that has no precision, no recall, or 0 for both; and how many rows belong to each class.
+
+    Raises:
+        ValueError: shapes do not fit, a label is out of range, or there are no scores.
+        TypeError: ``y`` is not floating or ``t`` not of integers.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> y = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
+    >>> F.f1_score(y, np.array([0, 1, 1]))[0].array
+    array([0.66666667, 0.66666667])
+    """
+    found, right, belonging = _counts("f1_score", y, t, label_num, ignore_label)
+    return (
+        _share(2 * right, found + belonging, y.dtype),
+        _measure(get_array_module(found), belonging, None),
+    )
+
+
+def _counts(function, y, t, label_num, ignore_label):
+    """Of each class: the rows found to be of it, those rightly so, and those that belong to it."""
+    y, t = raw(y), raw(t)
+    check_scores_and_labels(function, "y", y, t)
+    xp = get_array_module(y)
+    counts = t != ignore_label
+    found, t = y.argmax(axis=1)[counts], t[counts]
+    if label_num is None:
+        label_num = max(int(t.max()) + 1, 0) if t.size else 0
+    elif isinstance(label_num, bool) or not isinstance(label_num, (int, np.integer)):
+        raise TypeError(f"{function}: label_num is {label_num!r}, expected an integer")
+    elif label_num < 0:
+        raise ValueError(f"{function}: label_num is {label_num}, expected 0, 1, ...")
+    wrong = (t < 0) | (t >= label_num)
     if wrong.any():
         raise ValueError(
-            f"accuracy: t holds the label {int(t[wrong][0])}, expected labels from 0 to "
-            f"{y.shape[1] - 1} (y: {y.shape}, t: {t.shape})"
+            f"{function}: t holds the label {int(t[wrong][0])}, expected labels from 0 on, less "
+            f"than {label_num}, or ignore_label, {ignore_label}"
         )
-    right = ((y.argmax(axis=1) == t) & counts).sum() / xp.maximum(counts.sum(), 1)
-    return Variable(xp.asarray(right, y.dtype), requires_grad=False)
+    t = t.astype(np.int64)
+    return [
+        xp.bincount(labels[labels < label_num], minlength=label_num)
+        for labels in (found, t[found == t], t)
+    ]
+
+
+def _share(part, whole, dtype):
+    xp = get_array_module(part)
+    return _measure(xp, xp.where(whole == 0, xp.nan, part / xp.maximum(whole, 1)), dtype)
+
+
+def r2_score(pred, true, sample_weight=None, multioutput: str = "uniform_average") -> Variable:
+    """The coefficient of determination: what share of the targets' variance is predicted.
+
+    ``1 - sum((true - pred) ** 2) / sum((true - mean(true)) ** 2)`` over the first axis.
+
+    Args:
+        pred: predictions, ``(N, ...)``, floating, N at least 1.
+        true: targets, like ``pred``.
+        sample_weight: what each example weighs in the sums and the mean, ``(N,)``, of the same
+            dtype; by default all the same.
+        multioutput: ``"uniform_average"`` for the mean of the outputs' scores, ``"raw_values"``
+            for each output's.
+
+    Returns:
+        Variable: one number, or of the shape of ``pred`` without the first axis; at most 1, and 0
+        for an output whose targets are all the same.
+
+    Raises:
+        ValueError: shapes do not fit, or there is nothing to score.
+        TypeError: an argument is not floating, or the dtypes differ.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.r2_score(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0])).item()
+    0.5
+    """
+    pred, true, weight = raw(pred), raw(true), raw(sample_weight)
+    check_floating("r2_score", pred=pred, true=true)
+    check_same_shape("r2_score", pred=pred, true=true)
+    check_choice("r2_score", ("uniform_average", "raw_values"), multioutput=multioutput)
+    if pred.size == 0 or pred.ndim == 0:
+        raise ValueError(
+            f"r2_score: pred has shape {pred.shape}, expected an axis of examples, at least one"
+        )
+    xp = get_array_module(pred)
+    if weight is None:
+        weight = xp.ones(len(pred), pred.dtype)
+    check_floating("r2_score", pred=pred, sample_weight=weight)
+    check_shape("r2_score", pred.shape[:1], sample_weight=weight)
+    weight = weight.reshape(-1, *[1] * (pred.ndim - 1))
+    mean = (weight * true).sum(axis=0) / weight.sum()
+    missed = (weight * (true - pred) ** 2).sum(axis=0)
+    varied = (weight * (true - mean) ** 2).sum(axis=0)
+    scores = xp.where(varied == 0, 0, 1 - missed / xp.where(varied == 0, 1, varied))
+    return _measure(xp, scores.mean() if multioutput == "uniform_average" else scores, pred.dtype)

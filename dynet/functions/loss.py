@@ -1,4 +1,6 @@
-"""Losses."""
+"""Losses of labels: how far scores are from saying what they should."""
+
+from numbers import Real
 
 import numpy as np
 
@@ -6,77 +8,97 @@ from ..backend import get_array_module, is_array
 from ..function import Function
 from ..kernels import loss as kernels
 from ..variable import Variable
-from .array import place
+from .activation import relu
+from .checks import check_choice, check_floating, check_integers, check_ndim, check_same_shape
+from .indexing import place
 from .math import exp, log
 
-__all__ = ["softmax_cross_entropy"]
+__all__ = ["hinge", "sigmoid_cross_entropy", "softmax_cross_entropy"]
 
 
 class SoftmaxCrossEntropy(Function):
     """``-log softmax(x)[t]``, averaged; forward and backward are one kernel each"""
 
-    __slots__ = ("normalize", "class_weight", "ignore_label", "reduce", "scale")
+    __slots__ = ("normalize", "class_weight", "ignore_label", "reduce", "smoothing", "scale")
 
-    def __init__(self, normalize, class_weight, ignore_label, reduce):
+    def __init__(self, normalize, class_weight, ignore_label, reduce, smoothing):
         self.normalize = normalize
         self.class_weight = class_weight
         self.ignore_label = ignore_label
         self.reduce = reduce
+        self.smoothing = smoothing
 
     def forward(self, x, t):
         check_scores_and_labels("softmax_cross_entropy", "x", x, t)
-        if not isinstance(self.ignore_label, (int, np.integer)):
-            raise TypeError(
-                f"softmax_cross_entropy: ignore_label is {self.ignore_label!r}, expected an integer"
-            )
-        if self.reduce not in ("mean", "no"):
-            raise ValueError(
-                f"softmax_cross_entropy: reduce is {self.reduce!r}, expected 'mean' or 'no'"
-            )
-        xp = get_array_module(x)
-        classes = x.shape[1]
-        weight = xp.ones(classes, x.dtype) if self.class_weight is None else self.class_weight
-        if not is_array(weight) or weight.shape != (classes,) or weight.dtype != x.dtype:
-            came = f"{weight.dtype} {weight.shape}" if is_array(weight) else type(weight).__name__
-            error = ValueError if is_array(weight) else TypeError
-            raise error(
-                f"softmax_cross_entropy: class_weight is {came}, expected an array of "
-                f"{x.dtype} {(classes,)} (x: {x.shape})"
-            )
-        # Without normalize it is, as in Chainer, the first axis alone that counts examples.
-        kept = (t != self.ignore_label).sum() if self.normalize else len(x)
-        self.scale = x.dtype.type(1 / max(int(kept), 1))
-        y, losses = kernels.softmax_cross_entropy(
-            classes_last(x), t.reshape(-1), weight, self.ignore_label
+        self._check_settings(x)
+        weight = self.class_weight
+        if weight is None:
+            weight = get_array_module(x).empty(0, x.dtype)
+        e, totals, losses, kept, total = kernels.softmax_cross_entropy(
+            classes_last(x), t.reshape(-1), weight, self.ignore_label, self.smoothing
         )
-        self.save(x, t, y, weight)
+        self.save(x, t, e, totals, weight)
         if self.reduce == "no":
+            self.scale = 1.0
             return losses.reshape(t.shape)
-        return losses.sum() * self.scale
+        # Without normalize it is, as in Chainer, the first axis alone that counts examples.
+        self.scale = 1 / max(kept if self.normalize else len(x), 1)
+        return get_array_module(x).asarray(total * self.scale, x.dtype)
 
     def backward(self, gloss):
-        x, t, y, weight = self.saved
-        if self.reduce == "mean":
-            glosses = get_array_module(y).full(t.size, gloss * self.scale, y.dtype)
-        else:
-            glosses = gloss.reshape(-1)
+        x, t, e, totals, weight = self.saved
         gx = kernels.softmax_cross_entropy_grad(
-            y, t.reshape(-1), weight, self.ignore_label, glosses
+            e,
+            totals,
+            t.reshape(-1),
+            weight,
+            self.ignore_label,
+            self.smoothing,
+            gloss.reshape(-1),
+            self.scale,
         )
         return _classes_second(gx, x.shape), None
 
     def plain(self, x, t):
         """The same in ordinary functions."""
-        weight = self.saved[3]
+        xp = get_array_module(t)
+        weight = self.saved[4] if self.saved[4].size else xp.ones(x.shape[1], x.dtype)
         labels = t.reshape(-1)
         rows = (labels != self.ignore_label).nonzero()[0]
         x, labels = classes_last(x)[rows], labels[rows]
         z = x - x.array.max(axis=1, keepdims=True)  # changes nothing, and exp stays in range
-        log_y = z[np.arange(len(rows)), labels] - log(exp(z).sum(axis=1))
-        losses = -log_y * weight[labels]
+        log_total = log(exp(z).sum(axis=1))
+        losses = (log_total - z[xp.arange(len(rows)), labels]) * weight[labels]
+        if self.smoothing:
+            of_all = log_total * weight.mean() - (z * weight).mean(axis=1)
+            losses = (1 - self.smoothing) * losses + self.smoothing * of_all
         if self.reduce == "no":
             return place(losses, rows, (t.size,)).reshape(t.shape)
         return losses.sum() * self.scale
+
+    def _check_settings(self, x):
+        check_choice("softmax_cross_entropy", ("mean", "no"), reduce=self.reduce)
+        ignore = self.ignore_label
+        if not (isinstance(ignore, (int, np.integer)) and abs(int(ignore)) < 1 << 63):
+            raise TypeError(
+                f"softmax_cross_entropy: ignore_label is {ignore!r}, expected an integer of 64 bits"
+            )
+        if not (isinstance(self.smoothing, Real) and 0 <= self.smoothing <= 1):
+            raise ValueError(
+                f"softmax_cross_entropy: label_smoothing is {self.smoothing!r}, "
+                "expected a number from 0 to 1"
+            )
+        self.ignore_label, self.smoothing = int(ignore), float(self.smoothing)
+        weight, shape = self.class_weight, x.shape[1:2]
+        if weight is None:
+            return
+        if not is_array(weight) or weight.shape != shape or weight.dtype != x.dtype:
+            came = f"{weight.dtype} {weight.shape}" if is_array(weight) else type(weight).__name__
+            error = ValueError if is_array(weight) else TypeError
+            raise error(
+                f"softmax_cross_entropy: class_weight is {came}, expected an array of "
+                f"{x.dtype} {shape} (x: {x.shape})"
+            )
 
 
 def classes_last(x):
@@ -112,6 +134,23 @@ def check_scores_and_labels(function, name, x, t):
         )
 
 
+def check_labels(function, name, x, t, ignore_label=None):
+    """Raise unless every label that is not ignored is one of the classes of ``x``."""
+    wrong = (t < 0) | (t >= x.shape[1])
+    if ignore_label is not None:
+        wrong &= t != ignore_label
+    if wrong.any():
+        raise ValueError(
+            f"{function}: t holds the label {int(t[wrong][0])}, expected labels from 0 to "
+            f"{x.shape[1] - 1} ({name}: {x.shape}, t: {t.shape})"
+        )
+
+
+def raw(x):
+    """The array of a Variable; anything else as it is."""
+    return x.array if isinstance(x, Variable) else x
+
+
 def softmax_cross_entropy(
     x,
     t,
@@ -120,6 +159,7 @@ def softmax_cross_entropy(
     class_weight=None,
     ignore_label: int = -1,
     reduce: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Variable:
     """The cross entropy of the softmax of scores with labels: ``-log softmax(x)[t]``.
 
@@ -127,11 +167,15 @@ def softmax_cross_entropy(
         x: scores, ``(N, C)`` or ``(N, C, d1, ...)``, floating.
         t: labels, integers from 0 to C - 1, ``(N,)`` or ``(N, d1, ...)``.
         normalize: whether the sum is divided by the number of labels that are not ignored; else
-            by N.
+            by N. By their number, not by the sum of their weights as in PyTorch.
         class_weight: an array ``(C,)`` of the dtype of ``x`` by which the losses of each class
             are multiplied.
         ignore_label: rows with this label count for nothing; it may be a class or none.
         reduce: ``"mean"`` for one number, ``"no"`` for the loss of each label.
+        label_smoothing: what part of each label, from 0 to 1, is spread evenly over all C
+            classes, its own among them: ``(1 - s) w[t] l[t] + s / C * sum(w * l)`` for
+            ``l = -log softmax(x)`` (Szegedy et al., "Rethinking the Inception Architecture for
+            Computer Vision", 2016).
 
     Returns:
         Variable: one number, or of the shape of ``t``. Where every label is ignored it is 0.
@@ -144,4 +188,108 @@ def softmax_cross_entropy(
     >>> F.softmax_cross_entropy(np.zeros((1, 2)), np.array([1])).item()
     0.6931471805599453
     """
-    return SoftmaxCrossEntropy(normalize, class_weight, ignore_label, reduce).apply(x, t)
+    return SoftmaxCrossEntropy(
+        normalize, class_weight, ignore_label, reduce, label_smoothing
+    ).apply(x, t)
+
+
+class SigmoidCrossEntropy(Function):
+    """``log(1 + e ** z)`` for ``z = x`` where ``t`` is 0, ``-x`` where it is 1, averaged"""
+
+    __slots__ = ("normalize", "reduce", "scale")
+
+    def __init__(self, normalize, reduce):
+        self.normalize = normalize
+        self.reduce = reduce
+
+    def forward(self, x, t):
+        check_floating("sigmoid_cross_entropy", x=x)
+        check_integers("sigmoid_cross_entropy", t=t)
+        check_same_shape("sigmoid_cross_entropy", x=x, t=t)
+        check_choice("sigmoid_cross_entropy", ("mean", "no"), reduce=self.reduce)
+        losses, slopes, kept, total = kernels.sigmoid_cross_entropy(x, t)
+        self.save(x, t, slopes)
+        if self.reduce == "no":
+            self.scale = 1.0
+            return losses
+        if x.size == 0:
+            raise ValueError(
+                f"sigmoid_cross_entropy: x holds no scores, expected at least one (x: {x.shape})"
+            )
+        self.scale = 1 / max(kept if self.normalize or x.ndim == 0 else len(x), 1)
+        return get_array_module(x).asarray(total * self.scale, x.dtype)
+
+    def backward(self, gloss):
+        slopes = self.saved[2]
+        return slopes * (gloss * self.scale), None
+
+    def plain(self, x, t):
+        """The same in ordinary functions."""
+        kept = t >= 0
+        z = x[kept] * (1 - 2 * t[kept]).astype(x.dtype)
+        top = np.maximum(z.array, 0)  # changes nothing, and exp stays in range
+        losses = top + log(exp(-top) + exp(z - top))
+        if self.reduce == "no":
+            return place(losses, kept, t.shape)
+        return losses.sum() * self.scale
+
+
+def sigmoid_cross_entropy(x, t, normalize: bool = True, reduce: str = "mean") -> Variable:
+    """The cross entropy of the sigmoid of scores with labels, each of which is a yes or a no.
+
+    ``-log sigmoid(x)`` where the label is 1, ``-log(1 - sigmoid(x))`` where it is 0.
+
+    Args:
+        x: scores, any shape, floating.
+        t: labels, integers of the shape of ``x``: 1, 0, or -1 where the score counts for nothing.
+        normalize: whether the sum is divided by the number of labels that are not -1; else by the
+            length of the first axis.
+        reduce: ``"mean"`` for one number, ``"no"`` for the loss of each score.
+
+    Returns:
+        Variable: one number, or of the shape of ``x``. Where every label is -1 it is 0.
+
+    Raises:
+        ValueError: the shapes differ, a label is something else, or there is nothing to average.
+        TypeError: ``x`` is not floating or ``t`` not of integers.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.sigmoid_cross_entropy(np.zeros((1, 2)), np.array([[1, 0]])).item()
+    0.6931471805599453
+    """
+    return SigmoidCrossEntropy(normalize, reduce).apply(x, t)
+
+
+def hinge(x, t, norm: str = "L1", reduce: str = "mean") -> Variable:
+    """The hinge loss: ``max(0, 1 - x)`` of the score at the label, ``max(0, 1 + x)`` of others.
+
+    Args:
+        x: scores, ``(N, C)``, floating.
+        t: labels, integers from 0 to C - 1, ``(N,)``.
+        norm: ``"L1"``, or ``"L2"`` for the squares of these.
+        reduce: ``"mean"`` for one number, the sum divided by N; ``"no"`` for each score's loss.
+
+    Returns:
+        Variable: one number, or ``(N, C)``.
+
+    Raises:
+        ValueError: shapes do not fit, a label is out of range, or there are no scores.
+        TypeError: ``x`` is not floating or ``t`` not of integers.
+
+    >>> import numpy as np, dynet.functions as F
+    >>> F.hinge(np.array([[2.0, 0.5]]), np.array([1]), reduce="no").array
+    array([[3. , 0.5]])
+    """
+    check_choice("hinge", ("L1", "L2"), norm=norm)
+    check_choice("hinge", ("mean", "no"), reduce=reduce)
+    scores, labels = raw(x), raw(t)
+    check_scores_and_labels("hinge", "x", scores, labels)
+    check_ndim("hinge", 2, x=scores)
+    check_labels("hinge", "x", scores, labels)
+    xp = get_array_module(scores)
+    towards = xp.ones(scores.shape, scores.dtype)
+    towards[xp.arange(len(labels)), labels] = -1
+    losses = relu(1 + towards * x)
+    if norm == "L2":
+        losses = losses * losses
+    return losses if reduce == "no" else losses.sum() / len(scores)

@@ -52,7 +52,10 @@ def _call(function, arguments, keywords):
             f"np.{function.__name__}: dynet has no such function of Variables; "
             "use `.array` where no gradient is wanted"
         )
-    if keywords:
+    try:
+        return ours(*arguments, **keywords)
+    except TypeError:
+        # Does ours lack an argument of NumPy's, or was the call itself at fault?
         try:
             inspect.signature(ours).bind(*arguments, **keywords)
         except TypeError as error:
@@ -60,7 +63,7 @@ def _call(function, arguments, keywords):
                 f"np.{function.__name__}: of a Variable: {error}; it takes "
                 f"{inspect.signature(ours)}"
             ) from None
-    return ours(*arguments, **keywords)
+        raise
 
 
 Variable.__array_ufunc__ = _array_ufunc

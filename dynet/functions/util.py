@@ -3,6 +3,7 @@
 import numpy as np
 
 from .. import random
+from ..backend import is_array
 from ..backprop import sweep
 from ..config import config, using_config
 from ..function import Function, next_number, variable_at
@@ -90,7 +91,7 @@ class Forget(Function):
             )
         seeds = {}
         for y, gy in zip(ys, gys, strict=True):
-            if gy is not None:
+            if gy is not None and getattr(y, "node", None) is not None:
                 seeds[y.node] = gy if y.node not in seeds else seeds[y.node] + gy
         ends_wanted = {node for node in ends if node is not None}
         record = backward_recorded if recorded else None
@@ -109,7 +110,7 @@ def _used_from_outside(xs, ys, start):
     """The nodes that ``ys`` were computed from and that were there before ``start``, but ``xs``."""
     seen = {None, *[getattr(x, "node", None) for x in xs]}
     outside = []
-    nodes = [y.node for y in ys]
+    nodes = [getattr(y, "node", None) for y in ys]
     for node in nodes:  # the list grows while the loop runs through it
         if node in seen:
             continue
@@ -161,12 +162,12 @@ def forget(func, *xs):
     ys = result if isinstance(result, tuple) else (result,)
     if not any([isinstance(y, Variable) and y.requires_grad for y in ys]):
         return result
-    for y in ys:
-        if not isinstance(y, Variable):
+    arrays = tuple([y.array if isinstance(y, Variable) else y for y in ys])
+    for y in arrays:
+        if not is_array(y):
             raise TypeError(
                 f"forget: func returned {type(y).__name__}, expected a Variable or a tuple of them"
             )
     outside = _used_from_outside(branches, ys, start)
-    arrays = tuple([y.array for y in ys])
     forgotten = Forget(func, arrays if ys is result else arrays[0], len(xs), state)
     return forgotten.apply(*xs, *[variable_at(node, None) for node in outside])

@@ -48,7 +48,11 @@ FLOAT64 = _Format(np.float64, np.int64, 52, 1023, 1.5 * 2**52, 710.0, -746.0, 14
 
 
 def _functions(form):
-    """The functions for one format."""
+    """The functions for one format.
+
+    Numba hands the ``fastmath`` of a kernel down to what it calls, unless that says otherwise; the
+    reductions below depend on the order of their operations.
+    """
     float_, int_ = form.float, form.int
     one, two = float_(1), float_(2)
     ln2_high = float_(math.floor(math.log(2) * 2**form.ln2_digits) / 2**form.ln2_digits)
@@ -69,11 +73,11 @@ def _functions(form):
     mantissa_mask = int_((1 << form.mantissa) - 1)
     plenty = float_(22)
 
-    @njit(error_model="numpy")
+    @njit(error_model="numpy", fastmath=False)
     def power_of_two(n):
         return int_((n + bias) << mantissa).view(float_)
 
-    @njit(error_model="numpy")
+    @njit(error_model="numpy", fastmath=False)
     def reduced(x):
         # x = n log 2 + r with r small: exp(r) - 1, and n in two halves, for one alone may be
         # beyond the exponents that there are.
@@ -88,18 +92,18 @@ def _functions(form):
             p = p * r + c
         return r * p, int_(n >> int_(1)), int_(n - (n >> int_(1)))
 
-    @njit(error_model="numpy")
+    @njit(error_model="numpy", fastmath=False)
     def exp(x):
         q, n1, n2 = reduced(x)
         return (one + q) * power_of_two(n1) * power_of_two(n2)
 
-    @njit(error_model="numpy")
+    @njit(error_model="numpy", fastmath=False)
     def expm1(x):
         q, n1, n2 = reduced(x)
         s = power_of_two(n1)
         return (s * q + (s - power_of_two(int_(-n2)))) * power_of_two(n2)
 
-    @njit(error_model="numpy")
+    @njit(error_model="numpy", fastmath=False)
     def log(x):
         small = x < tiny
         bits = int_(float_(x * scale if small else x).view(int_) + (one_bits - root_half_bits))
@@ -115,7 +119,7 @@ def _functions(form):
         y = nan if x < 0 else y
         return y if x < infinity else x + x
 
-    @njit(error_model="numpy")
+    @njit(error_model="numpy", fastmath=False)
     def log1p(x):
         u = one + x
         # What the sum lost of the smaller one.
@@ -123,13 +127,13 @@ def _functions(form):
         y = log(u)
         return y + lost / u if u > 0 and x < infinity else y
 
-    @njit(error_model="numpy")
+    @njit(error_model="numpy", fastmath=False)
     def tanh(x):
         a = two * (plenty if x > plenty else (-plenty if x < -plenty else x))
         t = expm1(a)
         return t / (t + two)
 
-    @njit(error_model="numpy")
+    @njit(error_model="numpy", fastmath=False)
     def sigmoid(x):
         return one / (one + exp(-x))
 

@@ -1,0 +1,59 @@
+"""Element by element: running a kernel over arrays, and choosing between two."""
+
+import numpy as np
+from numba import njit
+
+
+def compiled(*arrays) -> bool:
+    """Whether kernels take these arrays: NumPy's, of float32 or float64, and no Variables."""
+    return all(
+        [type(a) is np.ndarray and a.dtype.char in "fd" and a.dtype.isnative for a in arrays]
+    )
+
+
+def each(kernel, arrays, settings=()):
+    """What a kernel makes of the elements of arrays of one shape.
+
+    Args:
+        kernel: a compiled function of a vector for each array, the settings, and a vector to
+            write into.
+        arrays: of one shape, float32 or float64; the result is like the first one.
+        settings: numbers, which are passed on in that dtype.
+    """
+    first = arrays[0]
+    y = np.empty(first.shape, first.dtype)
+    kernel(*[a.ravel() for a in arrays], *map(first.dtype.type, settings), y.reshape(-1))
+    return y
+
+
+@njit(cache=True)
+def where_each(condition, x, y, z):
+    if condition.size != z.size or x.size != z.size or y.size != z.size:
+        raise ValueError("where: the arrays have different sizes")
+    for i in range(z.size):
+        z[i] = x[i] if condition[i] else y[i]
+
+
+# From so many elements on, the kernel is the faster one.
+MANY = 1000
+
+
+def where(condition, x, y):
+    """``np.where``; for many numbers in a tenth of the time, as it never jumps.
+
+    Args:
+        condition: booleans, an array.
+        x, y: arrays, Variables or numbers; all three broadcast.
+    """
+    if type(condition) is np.ndarray and condition.size >= MANY:
+        kinds = {a.dtype.char if type(a) is np.ndarray else type(a) for a in (x, y)}
+        floats = kinds & {"f", "d"}
+        if len(floats) == 1 and kinds <= {*floats, int, float}:
+            dtype = np.dtype(floats.pop())
+            shape = np.broadcast_shapes(condition.shape, np.shape(x), np.shape(y))
+            x, y = [np.broadcast_to(np.asarray(a, dtype), shape) for a in (x, y)]
+            z = np.empty(shape, dtype)
+            condition = np.broadcast_to(condition, shape)
+            where_each(condition.ravel(), x.ravel(), y.ravel(), z.reshape(-1))
+            return z
+    return np.where(condition, x, y)

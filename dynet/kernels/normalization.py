@@ -1,0 +1,439 @@
+"""Normalization by mean and variance: over a batch, or over groups of the channels of each example.
+
+The kernels may order the terms of a sum as they like, which lets them add up several at a time.
+They go on counting NaN and infinity as such. A long sum of float32 is folded into float64 every
+now and then. The variance is the mean square distance from the mean, in a second pass: the mean
+square less the square of the mean would be all rounding errors where the mean is large.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+from numba.core.errors import TypingError
+
+from ..backend import get_array_module
+
+_fast = njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
+# Whoever adds up more numbers of float32 than this goes on in float64.
+STRETCH = np.uint64(4096)
+# The same for sums of rows, where every number is its own sum's.
+ROWS = 16
+
+# Positions that are sums are unsigned: of others, Numba asks whether they count from the back.
+_position = np.uint64
+
+
+@_fast
+def _total(x, i, at, size):
+    """The sum of so many numbers in row ``i`` of ``x``, from the one ``at``."""
+    total = 0.0
+    end = at + size
+    while at < end:
+        part = x.dtype.type(0)
+        for j in range(min(end - at, STRETCH)):
+            part += x[i, at + j]
+        total += part
+        at += STRETCH
+    return total
+
+
+@_fast
+def _squares(x, i, at, size, mean):
+    """The sum of the squared distances from the mean."""
+    total = 0.0
+    end = at + size
+    while at < end:
+        part = x.dtype.type(0)
+        for j in range(min(end - at, STRETCH)):
+            d = x[i, at + j] - mean
+            part += d * d
+        total += part
+        at += STRETCH
+    return total
+
+
+@_fast
+def _products(x, gy, i, at, size, mean):
+    """The sum of the gradient, and that of its products with the distances from the mean."""
+    total, product = 0.0, 0.0
+    end = at + size
+    while at < end:
+        g_part, p_part = x.dtype.type(0), x.dtype.type(0)
+        for j in range(min(end - at, STRETCH)):
+            g_part += gy[i, at + j]
+            p_part += gy[i, at + j] * (x[i, at + j] - mean)
+        total += g_part
+        product += p_part
+        at += STRETCH
+    return total, product
+
+
+@_fast
+def _fold(part, total):
+    """Move partial sums into the totals."""
+    for j in range(part.size):
+        total[j] += part[j]
+        part[j] = 0
+
+
+@_fast
+def features_forward(x, gamma, beta, eps, y, stats):
+    """Each column of ``x`` (N, C) normalized to ``y``; its mean and variance to ``stats`` (2, C).
+
+    It goes row by row, several columns at a time.
+    """
+    rows, width = x.shape
+    if gamma.size != width or beta.size != width or y.shape != x.shape or stats.shape != (2, width):
+        raise ValueError("batch_normalization: the arrays' shapes do not agree")
+    mean, var = stats[0], stats[1]
+    count = max(rows, 1)
+    part, total = np.zeros(width, x.dtype), np.zeros(width)
+    for i in range(rows):
+        row = x[i]
+        for j in range(width):
+            part[j] += row[j]
+        if i % ROWS == ROWS - 1 or i == rows - 1:
+            _fold(part, total)
+    for j in range(width):
+        mean[j] = total[j] / count
+        total[j] = 0
+    for i in range(rows):
+        row = x[i]
+        for j in range(width):
+            d = row[j] - mean[j]
+            part[j] += d * d
+        if i % ROWS == ROWS - 1 or i == rows - 1:
+            _fold(part, total)
+    scale = part
+    for j in range(width):
+        var[j] = total[j] / count
+        scale[j] = gamma[j] / math.sqrt(var[j] + eps)
+    for i in range(rows):
+        row, out = x[i], y[i]
+        for j in range(width):
+            out[j] = (row[j] - mean[j]) * scale[j] + beta[j]
+
+
+@_fast
+def features_backward(x, gamma, stats, eps, gy, gx, ggamma, gbeta):
+    rows, width = x.shape
+    if (
+        gamma.size != width
+        or stats.shape != (2, width)
+        or gy.shape != x.shape
+        or gx.shape != x.shape
+        or ggamma.size != width
+        or gbeta.size != width
+    ):
+        raise ValueError("batch_normalization: the arrays' shapes do not agree")
+    mean, var = stats[0], stats[1]
+    count = max(rows, 1)
+    g_part, g_total = np.zeros(width, x.dtype), np.zeros(width)
+    p_part, p_total = np.zeros(width, x.dtype), np.zeros(width)
+    for i in range(rows):
+        row, g = x[i], gy[i]
+        for j in range(width):
+            g_part[j] += g[j]
+            p_part[j] += g[j] * (row[j] - mean[j])
+        if i % ROWS == ROWS - 1 or i == rows - 1:
+            _fold(g_part, g_total)
+            _fold(p_part, p_total)
+    g_mean, slope, scale = g_part, p_part, np.empty(width, x.dtype)
+    for j in range(width):
+        inv_std = 1 / math.sqrt(var[j] + eps)
+        gbeta[j] = g_total[j]
+        ggamma[j] = p_total[j] * inv_std
+        scale[j] = gamma[j] * inv_std
+        g_mean[j] = g_total[j] / count
+        slope[j] = p_total[j] * inv_std * inv_std / count
+    for i in range(rows):
+        row, g, out = x[i], gy[i], gx[i]
+        for j in range(width):
+            out[j] = scale[j] * (g[j] - g_mean[j] - (row[j] - mean[j]) * slope[j])
+
+
+@_fast
+def maps_forward(x, gamma, beta, eps, y, stats):
+    """The same for ``x`` (N * C, S), where a channel of an example has a row of S numbers.
+
+    It goes channel by channel, so that a channel is in the cache after the first pass.
+    """
+    rows, channels = len(x), gamma.size
+    if (
+        channels == 0
+        or rows % channels
+        or beta.size != channels
+        or y.shape != x.shape
+        or stats.shape != (2, channels)
+    ):
+        raise ValueError("batch_normalization: the arrays' shapes do not agree")
+    start, size = _position(0), _position(x.shape[1])
+    count = max(x.size // channels, 1)
+    for c in range(channels):
+        total = 0.0
+        for i in range(c, rows, channels):
+            total += _total(x, i, start, size)
+        mean = x.dtype.type(total / count)
+        total = 0.0
+        for i in range(c, rows, channels):
+            total += _squares(x, i, start, size, mean)
+        stats[0, c] = mean
+        stats[1, c] = total / count
+        scale = x.dtype.type(gamma[c] / math.sqrt(total / count + eps))
+        shift = beta[c]
+        for i in range(c, rows, channels):
+            for j in range(size):
+                y[i, j] = (x[i, j] - mean) * scale + shift
+
+
+@_fast
+def maps_backward(x, gamma, stats, eps, gy, gx, ggamma, gbeta):
+    rows, channels = len(x), gamma.size
+    if (
+        channels == 0
+        or rows % channels
+        or stats.shape != (2, channels)
+        or gy.shape != x.shape
+        or gx.shape != x.shape
+        or ggamma.size != channels
+        or gbeta.size != channels
+    ):
+        raise ValueError("batch_normalization: the arrays' shapes do not agree")
+    start, size = _position(0), _position(x.shape[1])
+    count = max(x.size // channels, 1)
+    for c in range(channels):
+        mean = stats[0, c]
+        inv_std = 1 / math.sqrt(stats[1, c] + eps)
+        total, product = 0.0, 0.0
+        for i in range(c, rows, channels):
+            g, p = _products(x, gy, i, start, size, mean)
+            total += g
+            product += p
+        gbeta[c] = total
+        ggamma[c] = product * inv_std
+        scale = x.dtype.type(gamma[c] * inv_std)
+        g_mean = x.dtype.type(total / count)
+        slope = x.dtype.type(product * inv_std * inv_std / count)
+        for i in range(c, rows, channels):
+            for j in range(size):
+                gx[i, j] = scale * (gy[i, j] - g_mean - (x[i, j] - mean) * slope)
+
+
+@_fast
+def groups_forward(x, groups, gamma, beta, eps, y, stats):
+    """Each row of ``x`` normalized to ``y``; its mean and variance to ``stats`` (2, rows).
+
+    A row is a group of channels of one example, the rows of an example follow one another, and
+    ``gamma`` and ``beta`` have a number for each channel of an example.
+    """
+    rows, width = x.shape
+    if groups < 1 or gamma.size == 0 or gamma.size % groups or rows % groups:
+        raise ValueError("group_normalization: the rows are no whole examples")
+    if (
+        width % (gamma.size // groups)
+        or beta.size != gamma.size
+        or y.shape != x.shape
+        or stats.shape != (2, rows)
+    ):
+        raise ValueError("group_normalization: the arrays' shapes do not agree")
+    channels = _position(gamma.size // groups)
+    size = _position(width) // channels
+    for i in range(rows):
+        mean = x.dtype.type(_total(x, i, _position(0), _position(width)) / width)
+        var = _squares(x, i, _position(0), _position(width), mean) / width
+        stats[0, i] = mean
+        stats[1, i] = var
+        inv_std = x.dtype.type(1 / math.sqrt(var + eps))
+        first = _position(i % groups) * channels
+        if size == 1:
+            for c in range(channels):
+                y[i, c] = (x[i, c] - mean) * inv_std * gamma[first + c] + beta[first + c]
+        else:
+            for c in range(channels):
+                scale, shift = inv_std * gamma[first + c], beta[first + c]
+                at = c * size
+                for j in range(size):
+                    y[i, at + j] = (x[i, at + j] - mean) * scale + shift
+
+
+@_fast
+def groups_backward(x, groups, gamma, stats, eps, gy, gx, ggamma, gbeta):
+    rows, width = x.shape
+    if groups < 1 or gamma.size == 0 or gamma.size % groups or rows % groups:
+        raise ValueError("group_normalization: the rows are no whole examples")
+    if (
+        width % (gamma.size // groups)
+        or stats.shape != (2, rows)
+        or gy.shape != x.shape
+        or gx.shape != x.shape
+        or ggamma.size != gamma.size
+        or gbeta.size != gamma.size
+    ):
+        raise ValueError("group_normalization: the arrays' shapes do not agree")
+    channels = _position(gamma.size // groups)
+    size = _position(width) // channels
+    ggamma[:] = 0
+    gbeta[:] = 0
+    for i in range(rows):
+        mean = stats[0, i]
+        inv_std = x.dtype.type(1 / math.sqrt(stats[1, i] + eps))
+        first = _position(i % groups) * channels
+        g_mean, slope = x.dtype.type(0), x.dtype.type(0)
+        if size == 1:
+            for c in range(channels):
+                x_hat = (x[i, c] - mean) * inv_std
+                gbeta[first + c] += gy[i, c]
+                ggamma[first + c] += gy[i, c] * x_hat
+                g_mean += gy[i, c] * gamma[first + c]
+                slope += gy[i, c] * gamma[first + c] * x_hat
+        else:
+            for c in range(channels):
+                total, product = _products(x, gy, i, c * size, size, mean)
+                gbeta[first + c] += total
+                ggamma[first + c] += product * inv_std
+                g_mean += total * gamma[first + c]
+                slope += product * inv_std * gamma[first + c]
+        g_mean *= inv_std / width
+        slope *= inv_std * inv_std / width
+        if size == 1:
+            for c in range(channels):
+                scale = gamma[first + c] * inv_std
+                gx[i, c] = gy[i, c] * scale - g_mean - (x[i, c] - mean) * slope
+        else:
+            for c in range(channels):
+                scale = gamma[first + c] * inv_std
+                at = c * size
+                for j in range(size):
+                    gx[i, at + j] = gy[i, at + j] * scale - g_mean - (x[i, at + j] - mean) * slope
+
+
+def batch_normalization(x, gamma, beta, eps):
+    """The channels of ``x`` normalized over the batch, scaled by ``gamma``, shifted by ``beta``.
+
+    Args:
+        x: ``(N, C)`` or ``(N, C, S)``.
+        gamma, beta: ``(C,)``.
+        eps (float): is added to the variance.
+
+    Returns:
+        tuple: the result, and the channels' means and variances, ``(2, C)``.
+    """
+    if type(x) is np.ndarray:
+        y = np.empty(x.shape, x.dtype)
+        stats = np.empty((2, gamma.size), x.dtype)
+        gamma, beta = np.ascontiguousarray(gamma), np.ascontiguousarray(beta)
+        try:
+            if x.ndim == 2:
+                features_forward(np.ascontiguousarray(x), gamma, beta, eps, y, stats)
+            elif gamma.size:
+                maps_forward(_maps(x), gamma, beta, eps, _maps(y), stats)
+        except (NotImplementedError, TypingError) as error:
+            raise _unknown("batch_normalization", x) from error
+        return y, stats
+    axes, across = _of_batch(x)
+    d = x - x.mean(axis=axes, keepdims=True)
+    var = (d * d).mean(axis=axes)
+    y = d * across(gamma / get_array_module(x).sqrt(var + eps)) + across(beta)
+    return y, get_array_module(x).stack([x.mean(axis=axes), var])
+
+
+def batch_normalization_grad(x, gamma, stats, eps, gy):
+    """The gradients of ``x``, ``gamma`` and ``beta``; ``stats`` as ``batch_normalization`` gave."""
+    if type(x) is np.ndarray:
+        gx = np.empty(x.shape, x.dtype)
+        ggamma, gbeta = np.empty(gamma.size, x.dtype), np.empty(gamma.size, x.dtype)
+        gamma = np.ascontiguousarray(gamma)
+        if x.ndim == 2:
+            x, gy = np.ascontiguousarray(x), np.ascontiguousarray(gy)
+            features_backward(x, gamma, stats, eps, gy, gx, ggamma, gbeta)
+        elif gamma.size:
+            maps_backward(_maps(x), gamma, stats, eps, _maps(gy), _maps(gx), ggamma, gbeta)
+        return gx, ggamma, gbeta
+    axes, across = _of_batch(x)
+    inv_std = across(1 / get_array_module(x).sqrt(stats[1] + eps))
+    x_hat = (x - across(stats[0])) * inv_std
+    gbeta, ggamma = gy.sum(axis=axes), (gy * x_hat).sum(axis=axes)
+    count = max(x.size // gamma.size, 1)
+    gx = across(gamma) * inv_std * (gy - across(gbeta / count) - x_hat * across(ggamma / count))
+    return gx, ggamma, gbeta
+
+
+def _maps(x):
+    """``(N, C, S)`` as ``(N * C, S)``; the elements lie in C order."""
+    return np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], x.shape[2])
+
+
+def _of_batch(x):
+    """The axes over which a batch is summed, and how a number for each channel is laid across."""
+    if x.ndim == 2:
+        return 0, lambda a: a
+    return (0, 2), lambda a: a[:, None]
+
+
+def group_normalization(x, groups, gamma, beta, eps, function="group_normalization"):
+    """Groups of each example's channels normalized, scaled by ``gamma``, shifted by ``beta``.
+
+    Args:
+        x: ``(N, C, ...)``.
+        groups (int): how many groups the channels make.
+        gamma, beta: ``(C,)``.
+        eps (float): is added to the variance.
+        function (str): who asks, for messages.
+
+    Returns:
+        tuple: the result, and the groups' means and variances, ``(2, N * groups)``.
+    """
+    rows = rows_of(x, groups)
+    if type(x) is np.ndarray:
+        rows = np.ascontiguousarray(rows)
+        y = np.empty(rows.shape, x.dtype)
+        stats = np.empty((2, len(rows)), x.dtype)
+        gamma, beta = np.ascontiguousarray(gamma), np.ascontiguousarray(beta)
+        try:
+            if x.size:
+                groups_forward(rows, groups, gamma, beta, eps, y, stats)
+        except (NotImplementedError, TypingError) as error:
+            raise _unknown(function, x) from error
+        return y if x.ndim == 2 and groups == 1 else y.reshape(x.shape), stats
+    xp = get_array_module(x)
+    mean = rows.mean(axis=1, keepdims=True)
+    d = rows - mean
+    var = (d * d).mean(axis=1, keepdims=True)
+    x_hat = (d / xp.sqrt(var + eps)).reshape(len(x), gamma.size, -1)
+    y = x_hat * gamma[:, None] + beta[:, None]
+    return y.reshape(x.shape), xp.concatenate([mean, var], axis=1).T
+
+
+def group_normalization_grad(x, groups, gamma, stats, eps, gy):
+    """The gradients of ``x``, ``gamma`` and ``beta``; ``stats`` as ``group_normalization`` gave."""
+    rows = rows_of(x, groups)
+    if type(x) is np.ndarray:
+        rows = np.ascontiguousarray(rows)
+        gx = np.empty(rows.shape, x.dtype)
+        ggamma, gbeta = np.zeros(gamma.size, x.dtype), np.zeros(gamma.size, x.dtype)
+        gy = np.ascontiguousarray(rows_of(gy, groups))
+        if x.size:
+            gamma = np.ascontiguousarray(gamma)
+            groups_backward(rows, groups, gamma, stats, eps, gy, gx, ggamma, gbeta)
+        return gx if x.ndim == 2 and groups == 1 else gx.reshape(x.shape), ggamma, gbeta
+    mean, inv_std = stats[0][:, None], 1 / get_array_module(x).sqrt(stats[1] + eps)[:, None]
+    x_hat = (rows - mean) * inv_std
+    gy = gy.reshape(len(x), gamma.size, -1)
+    gbeta, ggamma = gy.sum(axis=(0, 2)), (gy * x_hat.reshape(gy.shape)).sum(axis=(0, 2))
+    h = (gy * gamma[:, None]).reshape(rows.shape)
+    h_mean, slope = h.mean(axis=1, keepdims=True), (h * x_hat).mean(axis=1, keepdims=True)
+    return (inv_std * (h - h_mean - x_hat * slope)).reshape(x.shape), ggamma, gbeta
+
+
+def rows_of(x, groups):
+    """``(N, C, ...)`` as ``(N * groups, C / groups * ...)``, for arrays and Variables alike."""
+    if x.ndim == 2 and groups == 1:
+        return x
+    return x.reshape(x.shape[0] * groups, math.prod(x.shape[1:]) // groups)
+
+
+def _unknown(function, x):
+    """The error for a dtype that Numba does not know, such as float16 or another byte order."""
+    return TypeError(f"{function}: x is {x.dtype}, expected float32 or float64")
