@@ -205,7 +205,8 @@ class Function(_Node):
         """
         if any([isinstance(x, Variable) for x in xs]):
             return self.apply(*xs)
-        return self.forward(*xs)
+        # Of arrays without axes NumPy's operators make scalars.
+        return self.forward(*[np.asarray(x) if isinstance(x, np.generic) else x for x in xs])
 
     def as_output(self, y):
         """What ``forward`` returned as an array: NumPy gives scalars for arrays without axes."""

@@ -1,5 +1,8 @@
 """What the table of functions cannot say of convolutions: many settings, sizes, bad input."""
 
+import multiprocessing
+import os
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -102,11 +105,46 @@ def test_the_gradient_of_the_weight_adds_up_over_threads():
     np.testing.assert_allclose(gW, sum(parts), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_convolves_with_threads_of_its_own(monkeypatch):
+    monkeypatch.setattr(kernels, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(kernels, "_available_cores", lambda: 2)
+    monkeypatch.setattr(kernels.config, "NUMBA_NUM_THREADS", 2)
+    x, W = random(4, 1, 5, 5), random(2, 1, 3, 3)
+    expected = F.convolution_2d(x, W).array
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        y = pool.apply_async(convolved_in_a_child, (x, W)).get(timeout=60)
+    np.testing.assert_array_equal(y, expected)
+
+
+def convolved_in_a_child(x, W):
+    return F.convolution_2d(x, W).array
+
+
+def test_an_error_in_a_thread_is_raised_in_the_caller(monkeypatch):
+    monkeypatch.setattr(kernels, "_available_cores", lambda: 2)
+    monkeypatch.setattr(kernels.config, "NUMBA_NUM_THREADS", 2)
+
+    def work(first, last):
+        if first:
+            raise RuntimeError("in the second half")
+
+    with pytest.raises(RuntimeError, match="in the second half"):
+        kernels._share(work, 4, kernels.WORTH_A_THREAD)
+
+
 def test_float16_is_convolved_by_the_array_module():
     x, W = random(1, 1, 3, 3, dtype=np.float16), random(1, 1, 2, 2, dtype=np.float16)
     y = F.convolution_2d(x, W)
     assert y.dtype == np.float16
     np.testing.assert_allclose(y.array, convolved(x, W), rtol=1e-2, atol=1e-2)
+
+
+def test_numbers_in_the_other_byte_order_are_convolved_too():
+    x, W = random(2, 1, 3, 3), random(2, 1, 2, 2)
+    y = F.convolution_2d(x.astype(x.dtype.newbyteorder()), W.astype(W.dtype.newbyteorder()))
+    np.testing.assert_allclose(y.array, convolved(x, W), rtol=1e-13)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -212,6 +250,7 @@ def correlate_images(**changes):
         frame=z(1, 1, 4, 4),
         places=tables(*range(kernels.ROWS)),
         taps=tables(0, 1),
+        spans=tables([0, 2]),
         B=z(1, 1, 2, lanes),
         start=z(1, 1, lanes),
         width=3,
@@ -253,8 +292,11 @@ ROWS = kernels.ROWS
         {"places": tables(*range(ROWS - 1), 15)},
         {"places": tables(-1, *range(ROWS - 1))},
         {"taps": tables(0, 1, 2)},
-        {"taps": tables(0, 12)},
+        {"taps": tables(0, 17 - ROWS)},
         {"taps": tables(0, -1)},
+        {"spans": tables([0, 2], [0, 2])},
+        {"spans": tables([0, 3])},
+        {"spans": tables([-1, 2])},
         {"B": z(1, 1, 2, LANES + 1)},
         {"B": z(1, 2, 2, LANES)},
         {"start": z(1, 1, LANES - 1)},

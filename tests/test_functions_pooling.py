@@ -99,6 +99,11 @@ def test_the_largest_of_nothing_but_minus_infinity_is_that_and_has_a_gradient():
     np.testing.assert_array_equal(x.grad, image([[1, 0], [0, 0]]))
 
 
+def test_a_window_may_be_larger_than_the_image_where_all_is_to_be_covered():
+    x = np.arange(6.0).reshape(1, 1, 2, 3)
+    assert F.max_pooling_2d(x, 1 << 40).item() == 5
+
+
 def test_max_pooling_tells_which_element_of_its_window_was_taken():
     x = image([[1, 2, 0, 0, 9], [4, 3, 7, 0, 0]])
     y, indices = F.max_pooling_2d(x, 2, return_indices=True)

@@ -570,7 +570,7 @@ class GELU(Elementary):
     gradient_kernel = staticmethod(kernels.gelu_backward)
 
     def value(self, x):
-        return 0.5 * x * Erfc().forward(-math.sqrt(0.5) * x)
+        return 0.5 * x * Erfc().evaluate(-math.sqrt(0.5) * x)
 
     def slope(self, x):
         density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)

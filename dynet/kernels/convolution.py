@@ -15,7 +15,7 @@ nothing is unrolled into columns, and one innermost loop, ``tile``, computes all
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ RESULTS = 128
 # Nor has a frame of several images more numbers than this.
 FRAME = 1 << 17
 
-# Fewer multiplications than this are over sooner than a second thread has begun.
+# Fewer multiplications than this are over sooner than one more thread has begun.
 WORTH_A_THREAD = 4_000_000
 
 
@@ -91,7 +91,7 @@ def _frame_images(x, first, group, top, left, frame):
 
 
 @njit(cache=True, nogil=True)
-def correlate_images(x, top, left, frame, places, taps, B, start, width, first, last, y):
+def correlate_images(x, top, left, frame, places, taps, spans, B, start, width, first, last, y):
     """``y[n, o, p] = start[o] + sum over k of a[places[p] + taps[k]] * B[.., k, o]``.
 
     Args:
@@ -100,6 +100,7 @@ def correlate_images(x, top, left, frame, places, taps, B, start, width, first, 
         frame: zeros, ``(images, channels, H, W)``: so many images are taken at a time.
         places: of the windows of as many images; the last one repeated up to a multiple of ROWS.
         taps: ``(K,)``.
+        spans: for each ROWS places from which to which tap there is anything but zeros.
         B: ``(groups, blocks, K, lanes)``, the weights, ``width`` channels in each group.
         start: ``(groups, blocks, lanes)``.
         first, last: which of the images.
@@ -118,31 +119,62 @@ def correlate_images(x, top, left, frame, places, taps, B, start, width, first, 
         or taps.size != K
         or places.size % ROWS
         or places.size < images * P
+        or spans.shape != (places.size // ROWS, 2)
         or not 0 <= first <= last <= len(x)
     ):
         raise ValueError("convolution: the arrays' shapes do not agree")
+    for k in spans.reshape(-1):
+        if not 0 <= k <= K:
+            raise ValueError("convolution: there is no such tap")
     _check_tables(places, taps, frame.size)
     a, to = frame.reshape(-1), y.reshape(-1)
+    b, s = B.reshape(-1), start.reshape(-1)
     results = np.empty(lanes * RESULTS, x.dtype)
     for begin in range(first, last, images):
         count = min(images, last - begin) * P
         for group in range(groups):
             _frame_images(x, begin, group, top, left, frame)
             for block in range(blocks):
-                b = B[group, block].reshape(-1)
-                s = start[group, block]
+                at_s = (group * blocks + block) * lanes
                 channel = group * width + block * lanes
                 outs = min(lanes, width - block * lanes)
                 for p in range(0, count, RESULTS):
                     n = min(RESULTS, count - p)
                     for r in range(0, n, ROWS):
+                        block_of_rows = (p + r) // ROWS
+                        k, end = spans[block_of_rows, 0], spans[block_of_rows, 1]
+                        at_b = at_s * K + k * lanes
                         if lanes == one:
                             tile.correlate_one(
-                                a, places, p + r, taps, 0, K, b, s, results, r, RESULTS
+                                a,
+                                places,
+                                p + r,
+                                taps,
+                                k,
+                                end - k,
+                                b,
+                                at_b,
+                                s,
+                                at_s,
+                                results,
+                                r,
+                                RESULTS,
                             )
                         else:
                             tile.correlate_two(
-                                a, places, p + r, taps, 0, K, b, s, results, r, RESULTS
+                                a,
+                                places,
+                                p + r,
+                                taps,
+                                k,
+                                end - k,
+                                b,
+                                at_b,
+                                s,
+                                at_s,
+                                results,
+                                r,
+                                RESULTS,
                             )
                     # The results of one channel and one image are neighbours in y.
                     r = 0
@@ -223,16 +255,21 @@ def correlate_with_gradients(x, top, left, frame, places, taps, gy, width, first
                     to = (group * blocks + block) * K * lanes
                     for k in range(0, K, ROWS):
                         if lanes == one:
-                            tile.accumulate_one(a, taps, k, places, p, n, b, sums, to + k * lanes)
+                            tile.accumulate_one(
+                                a, taps, k, places, p, n, b, 0, sums, to + k * lanes
+                            )
                         else:
-                            tile.accumulate_two(a, taps, k, places, p, n, b, sums, to + k * lanes)
+                            tile.accumulate_two(
+                                a, taps, k, places, p, n, b, 0, sums, to + k * lanes
+                            )
 
 
 # -- on arrays ----------------------------------------------------------------------------------
 
 
-def _compiled(x):
-    return type(x) is np.ndarray and x.dtype.char in "fd"
+def compiled(x) -> bool:
+    """Whether the kernels take this array; for others there are the array module's functions."""
+    return type(x) is np.ndarray and x.dtype in (np.float32, np.float64) and x.dtype.isnative
 
 
 def _share(work, n, multiplications):
@@ -241,8 +278,9 @@ def _share(work, n, multiplications):
     How many cores there are to use, Numba says: ``NUMBA_NUM_THREADS`` in the environment limits
     them.
     """
-    cores = min(config.NUMBA_NUM_THREADS, _available_cores(), n)
-    if cores < 2 or multiplications < WORTH_A_THREAD:
+    worth = 1 + multiplications // WORTH_A_THREAD
+    cores = min(config.NUMBA_NUM_THREADS, _available_cores(), n, worth)
+    if cores < 2:
         return [work(0, n)]
     ends = [n * i // cores for i in range(cores + 1)]
     others = [_threads().submit(work, *part) for part in pairwise(ends[1:])]
@@ -274,34 +312,42 @@ def _lanes(width, dtype):
     return one if width <= one else 2 * one
 
 
-def _up_to_multiple(table, n):
-    """The last entry of a table repeated until their number is a multiple of ``n``."""
-    return np.pad(table, (0, -len(table) % n), mode="edge")
+def _up_to_rows(table):
+    """The last entry of a table repeated until their number is a multiple of ROWS."""
+    return np.concatenate([table, table[-1:].repeat(-len(table) % ROWS, axis=0)])
 
 
+@lru_cache(maxsize=32)  # a network asks for the same few ones at every step
 class _Tables:
     """The frame, and where in it the windows and their elements lie, for some images at a time.
 
     Row ``i`` of a window at output row ``u`` is row ``u * stride + rows[i] - top`` of the image;
-    columns likewise.
+    columns likewise. Taps are in the order of rows, channels and columns: so those that see the
+    image from a certain place, and not only zeros above or below it, are neighbours.
     """
 
-    def __init__(self, channels, out, stride, rows, columns, top, left, n):
+    def __init__(self, n, height, channels, out, stride, rows, columns, top, left):
         self.top, self.left = top, left
         H = (out[0] - 1) * stride[0] + max(rows) + 1
         W = (out[1] - 1) * stride[1] + max(columns) + 1
         self.images = max(1, min(n, PANEL // math.prod(out), FRAME // (channels * H * W)))
         self.shape = self.images, channels, H, W
         image, c, u, v = (np.arange(m) for m in (self.images, channels, *out))
-        image, u = image * (channels * H * W), u * (stride[0] * W)
-        v, c = v * stride[1], c * (H * W)
-        rows, columns = np.multiply(rows, W), np.array(columns)
-        self.places = (image[:, None, None] + u[:, None] + v).reshape(-1)
-        self.taps = (c[:, None, None] + rows[:, None] + columns).reshape(-1)
+        image, c, v = image * (channels * H * W), c * (H * W), v * stride[1]
+        u, rows, columns = u * stride[0], np.array(rows), np.array(columns)
+        self.places = (image[:, None, None] + u[:, None] * W + v).reshape(-1)
+        self.taps = (rows[:, None, None] * W + c[:, None] + columns).reshape(-1)
+        # For each ROWS places, from which to which tap they see the image of this height.
+        seen = (u[:, None] + rows >= top) & (u[:, None] + rows < top + height)
+        seen = np.tile(np.repeat(seen, out[1], axis=0), (self.images, 1))
+        seen = _up_to_rows(seen).reshape(-1, ROWS, len(rows)).any(axis=1)
+        first, behind = seen.argmax(axis=1), len(rows) - seen[:, ::-1].argmax(axis=1)
+        behind[~seen.any(axis=1)] = 0
+        self.spans = np.stack([first, behind], axis=1) * (channels * len(columns))
 
 
 def _correlate(x, W, b, tables, out):
-    """``W`` is ``(groups, channels, rows, columns, width)``, ``b`` all its outputs, or ``None``."""
+    """``W`` is ``(groups, rows, channels, columns, width)``, ``b`` all its outputs, or ``None``."""
     groups, width = W.shape[0], W.shape[-1]
     K, n = len(tables.taps), len(x)
     y = np.empty((n, groups * width, *out), x.dtype)
@@ -316,7 +362,7 @@ def _correlate(x, W, b, tables, out):
     if b is not None:
         start[:, :width] = b.reshape(groups, width)
     start = start.reshape(groups, blocks, lanes)
-    places = _up_to_multiple(tables.places, ROWS)
+    places, taps, spans = _up_to_rows(tables.places), tables.taps, tables.spans
     flat = y.reshape(n, groups * width, -1)
 
     def work(first, last):
@@ -327,7 +373,8 @@ def _correlate(x, W, b, tables, out):
             tables.left,
             frame,
             places,
-            tables.taps,
+            taps,
+            spans,
             B,
             start,
             width,
@@ -346,7 +393,7 @@ def convolve(x, W, b, geometry):
     O, C = W.shape[:2]
     if x.size == 0 or W.size == 0:
         return _bias_alone(x, b, (len(x), O, *out))
-    if not _compiled(x):
+    if not compiled(x):
         xp = get_array_module(x)
         cols = windows(x, geometry).reshape(len(x), groups, -1, *geometry.kernel, *out)
         Ws = W.reshape(groups, O // groups, *W.shape[1:])
@@ -355,16 +402,16 @@ def convolve(x, W, b, geometry):
             for g in range(groups)
         ]
         return _with_bias(xp.concatenate(ys, axis=1), b)
-    tables = _window_tables(C, len(x), geometry)
-    W = W.reshape(groups, O // groups, *W.shape[1:]).transpose(0, 2, 3, 4, 1)
+    tables = _window_tables(x, C, geometry)
+    W = W.reshape(groups, O // groups, *W.shape[1:]).transpose(0, 3, 2, 4, 1)
     return _correlate(np.ascontiguousarray(x), W, b, tables, out)
 
 
-def _window_tables(channels, n, geometry):
+def _window_tables(x, channels, geometry):
     (kh, kw), (sy, sx) = geometry.kernel, geometry.stride
     (dy, dx), (ph, pw) = geometry.dilate, geometry.pad
     rows, columns = range(0, kh * dy, dy), range(0, kw * dx, dx)
-    return _Tables(channels, geometry.out, (sy, sx), rows, columns, ph, pw, n)
+    return _Tables(len(x), x.shape[2], channels, geometry.out, (sy, sx), rows, columns, ph, pw)
 
 
 def deconvolve(y, W, b, geometry):
@@ -374,7 +421,7 @@ def deconvolve(y, W, b, geometry):
     if y.size == 0 or W.size == 0:
         return _bias_alone(y, b, (len(y), groups * C, h, w))
     W = W.reshape(groups, O // groups, *W.shape[1:])
-    if not _compiled(y):
+    if not compiled(y):
         xp = get_array_module(y)
         ys = y.reshape(len(y), groups, O // groups, *geometry.out)
         cols = [
@@ -383,7 +430,7 @@ def deconvolve(y, W, b, geometry):
         ]
         return _with_bias(add_windows(xp.concatenate(cols, axis=1), geometry), b)
     y = np.ascontiguousarray(y)
-    (sy, sx) = geometry.stride
+    (sy, sx), size = geometry.stride, (len(y), y.shape[2])
     x = np.empty((len(y), groups * C, h, w), y.dtype) if sy * sx > 1 else None
     for i, rows, row_taps, top in _phases(geometry, 0):
         for j, columns, column_taps, left in _phases(geometry, 1):
@@ -391,8 +438,8 @@ def deconvolve(y, W, b, geometry):
                 x[:, :, i::sy, j::sx] = 0 if b is None else b[:, None, None]
                 continue
             out = len(range(i, h, sy)), len(range(j, w, sx))
-            tables = _Tables(O // groups, out, (1, 1), rows, columns, top, left, len(y))
-            part = W[..., row_taps, :][..., column_taps].transpose(0, 1, 3, 4, 2)
+            tables = _Tables(*size, O // groups, out, (1, 1), rows, columns, top, left)
+            part = W[..., row_taps, :][..., column_taps].transpose(0, 3, 1, 4, 2)
             part = _correlate(y, part, b, tables, out)
             if x is None:
                 return part
@@ -412,7 +459,7 @@ def _phases(geometry, axis):
         taps = [k for k, d in enumerate(distances) if d % stride == 0]
         outputs = [distances[k] // stride for k in taps]
         nearest = min(outputs, default=0)
-        yield remainder, [o - nearest for o in outputs], taps, -nearest
+        yield remainder, tuple([o - nearest for o in outputs]), taps, -nearest
 
 
 def convolution_weight(x, gy, geometry):
@@ -424,16 +471,16 @@ def convolution_weight(x, gy, geometry):
     if x.size == 0 or gy.size == 0:
         return xp.zeros(shape, x.dtype)
     width = O // groups
-    if not _compiled(x):
+    if not compiled(x):
         cols = windows(x, geometry).reshape(n, groups, C, *geometry.kernel, *geometry.out)
         gys = gy.reshape(n, groups, width, *geometry.out)
         gWs = [xp.tensordot(gys[:, g], cols[:, g], ((0, 2, 3), (0, 4, 5))) for g in range(groups)]
         return xp.concatenate(gWs, axis=0)
     x, gy = np.ascontiguousarray(x), np.ascontiguousarray(gy).reshape(n, O, -1)
-    tables = _window_tables(C, n, geometry)
+    tables = _window_tables(x, C, geometry)
     K = len(tables.taps)
     lanes = _lanes(width, x.dtype)
-    taps = _up_to_multiple(tables.taps, ROWS)
+    taps = _up_to_rows(tables.taps)
 
     def work(first, last):
         gB = np.zeros((groups, -(-width // lanes), len(taps), lanes), x.dtype)
@@ -447,7 +494,9 @@ def convolution_weight(x, gy, geometry):
     for other in others:
         first += other
     gW = first[:, :, :K].swapaxes(1, 2).reshape(groups, K, -1)[:, :, :width]
-    return np.ascontiguousarray(gW.swapaxes(1, 2)).reshape(shape)
+    kh, kw = geometry.kernel
+    gW = gW.reshape(groups, kh, C, kw, width).transpose(0, 4, 2, 1, 3)
+    return np.ascontiguousarray(gW).reshape(shape)
 
 
 def _bias_alone(x, b, shape):

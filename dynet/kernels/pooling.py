@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, uint64
 
 from ..backend import get_array_module
-from .convolution import add_windows, windows
+from .convolution import add_windows, compiled, windows
 
 # -- compiled -----------------------------------------------------------------------------------
 
@@ -27,8 +27,9 @@ def _windows_meeting(kernel, stride, pad, size, count):
 
     Row ``k`` of the result has the first of these windows, and the first behind that has not.
     """
-    windows = np.empty((kernel, 2), np.int64)
-    for k in range(kernel):
+    # Elements beyond the far edge even in the first window lie inside the image in none.
+    windows = np.empty((min(kernel, size + pad), 2), np.int64)
+    for k in range(len(windows)):
         # The first u with u * stride + k - pad >= 0, the last with u * stride + k - pad < size.
         windows[k, 0] = max(0, -((k - pad) // stride))
         windows[k, 1] = min(count, (size - 1 - k + pad) // stride + 1)
@@ -89,7 +90,7 @@ def max_of_windows(x, kernel, stride, pad, y, places):
                 y[o + v] = x[(n * h + begin) * w + j]
                 places[o + v] = begin * w + j
             for i in range(begin, end):
-                for k in range(kernel[1]):
+                for k in range(len(meeting)):
                     first, last = meeting[k, 0], meeting[k, 1]
                     if first < last:
                         at = i * w + first * stride[1] + k - pad[1]
@@ -168,7 +169,7 @@ def sum_of_windows(x, kernel, stride, pad, counts, y):
                 _add_every(x, (n * h + i) * w, 1, columns, 0, 1, w)
             for v in range(ow):
                 y[o + v] = 0
-            for k in range(kernel[1]):
+            for k in range(len(meeting)):
                 first, last = meeting[k, 0], meeting[k, 1]
                 if first < last:
                     j = first * stride[1] + k - pad[1]
@@ -200,7 +201,7 @@ def spread_over_windows(y, kernel, stride, pad, counts, x):
             for v in range(ow):
                 divided[v] = y[(n * oh + u) * ow + v] / counts[u * ow + v]
             columns[:] = 0
-            for k in range(kernel[1]):
+            for k in range(len(meeting)):
                 first, last = meeting[k, 0], meeting[k, 1]
                 if first < last:
                     j = first * stride[1] + k - pad[1]
@@ -218,10 +219,6 @@ def spread_over_windows(y, kernel, stride, pad, counts, x):
 # -- on arrays ----------------------------------------------------------------------------------
 
 
-def _compiled(x):
-    return type(x) is np.ndarray and x.dtype.char in "fd"
-
-
 def _planes(x):
     """Images of all examples and channels, ``(N * C, h, w)``, in one block of memory."""
     return np.ascontiguousarray(x).reshape(-1, *x.shape[2:])
@@ -237,7 +234,7 @@ def largest(x, geometry):
     """The largest of each window: ``(N, C, oh, ow)``, and its place in its image, as an integer."""
     kernel, stride, pad, (h, w) = geometry.kernel, geometry.stride, geometry.pad, geometry.image
     shape = *x.shape[:2], *geometry.out
-    if _compiled(x):
+    if compiled(x):
         y, places = (
             np.empty(shape, x.dtype),
             np.empty(shape, np.int32 if h * w < 1 << 31 else np.int64),
@@ -268,7 +265,7 @@ def within_windows(places, geometry):
 def scatter(gy, places, geometry):
     """``gy`` (N, C, oh, ow) added to zeros (N, C, h, w) at its places."""
     shape = *gy.shape[:2], *geometry.image
-    if _compiled(gy):
+    if compiled(gy):
         gx = np.empty(shape, gy.dtype)
         scatter_to_places(_rows(gy), _rows(places), _rows(gx))
         return gx
@@ -280,7 +277,7 @@ def scatter(gy, places, geometry):
 
 def gather(x, places, geometry):
     """The elements of ``x`` (N, C, h, w) at the places: ``(N, C, oh, ow)``."""
-    if _compiled(x):
+    if compiled(x):
         y = np.empty(places.shape, x.dtype)
         gather_from_places(_rows(x), _rows(places), _rows(y))
         return y
@@ -298,7 +295,7 @@ def _flat(xp, places, geometry):
 
 def window_sum(x, counts, geometry):
     """The sum of each window of ``x`` (N, C, h, w), divided by its count (oh, ow)."""
-    if not _compiled(x):
+    if not compiled(x):
         return windows(x, geometry).sum(axis=(2, 3)) / counts
     y = np.empty((*x.shape[:2], *geometry.out), x.dtype)
     settings = geometry.kernel, geometry.stride, geometry.pad
@@ -308,7 +305,7 @@ def window_sum(x, counts, geometry):
 
 def window_spread(y, counts, geometry):
     """``y`` (N, C, oh, ow) divided by ``counts`` (oh, ow), added to its windows: (N, C, h, w)."""
-    if not _compiled(y):
+    if not compiled(y):
         xp = get_array_module(y)
         shape = *y.shape[:2], *geometry.kernel, *geometry.out
         return add_windows(xp.broadcast_to((y / counts)[:, :, None, None], shape), geometry)

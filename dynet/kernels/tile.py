@@ -93,13 +93,15 @@ class _Code:
             i, at = divmod(lane * ROWS, self.lanes)
             yield self.shuffle(sequences[0][i], sequences[0][i], range(at, at + ROWS))
 
-    def sums_of_products(self, begin, a, rows, row, steps, first, n, B):
+    def sums_of_products(self, begin, a, rows, row, steps, first, n, B, at_B):
         """For each of ROWS rows r: ``begin[r]`` + sum over t of ``a[rows[r] + steps[t]] * B[t]``.
 
         ``begin`` and the result are lists of ROWS lists of vectors, ``B`` holds as many
-        for each of its ``n`` steps. The rows begin at ``row``, the steps at ``first``.
+        for each of ``n`` steps. The rows begin at ``row``, the steps at ``first``, what belongs
+        to the first of them at ``at_B``.
         """
         builder, vectors = self.builder, len(begin[0])
+        B = builder.gep(B, [at_B])
         bases = [builder.gep(a, [self.number(rows, self.plus(row, r))]) for r in range(len(begin))]
         entry = builder.block
         loop = builder.append_basic_block("steps")
@@ -146,14 +148,16 @@ def _checked(arrays, tables):
 
 def _make_correlate(vectors):
     @intrinsic
-    def correlate(typingctx, a, rows, row, steps, first, n, B, start, out, at, stride):
+    def correlate(
+        typingctx, a, rows, row, steps, first, n, B, at_B, start, at_start, out, at, stride
+    ):
         """Sums of products, from ``start``; lane l of row r to ``out[at + l * stride + r]``."""
         _checked((a, B, start, out), (rows, steps))
 
         def codegen(context, builder, signature, arguments):
             code = _Code(context, builder, signature.args, arguments)
-            *operands, start, out, at, stride = code.arguments
-            begin = [code.load(start, _INT(v * code.lanes)) for v in range(vectors)]
+            *operands, start, at_start, out, at, stride = code.arguments
+            begin = [code.load(start, code.plus(at_start, v * code.lanes)) for v in range(vectors)]
             totals = code.sums_of_products([begin] * ROWS, *operands)
             for v in range(vectors):
                 for lane, column in enumerate(code.columns([vs[v] for vs in totals])):
@@ -161,14 +165,17 @@ def _make_correlate(vectors):
                     code.store(column, out, code.plus(at, place))
             return context.get_dummy_value()
 
-        return types.void(a, rows, row, steps, first, n, B, start, out, at, stride), codegen
+        signature = types.void(
+            a, rows, row, steps, first, n, B, at_B, start, at_start, out, at, stride
+        )
+        return signature, codegen
 
     return correlate
 
 
 def _make_accumulate(vectors):
     @intrinsic
-    def accumulate(typingctx, a, rows, row, steps, first, n, B, out, at):
+    def accumulate(typingctx, a, rows, row, steps, first, n, B, at_B, out, at):
         """Sums of products, added to a block of ``out``, which begins at ``at``, row by row."""
         _checked((a, B, out), (rows, steps))
 
@@ -186,7 +193,7 @@ def _make_accumulate(vectors):
                     code.store(totals[r][v], out, places[r][v])
             return context.get_dummy_value()
 
-        return types.void(a, rows, row, steps, first, n, B, out, at), codegen
+        return types.void(a, rows, row, steps, first, n, B, at_B, out, at), codegen
 
     return accumulate
 
