@@ -40,6 +40,24 @@ def get_array_module(*xs: Any):
     return np
 
 
+def check_like(what: str, gradient: Any, array: Any) -> None:
+    """Raise unless a gradient, an array or a Variable, has an array's shape, dtype and module."""
+    if not is_array(getattr(gradient, "array", gradient)):
+        raise TypeError(f"{what} is {type(gradient).__name__}, expected an array")
+    if array is None:
+        return
+    if gradient.shape != array.shape or gradient.dtype != array.dtype:
+        raise ValueError(
+            f"{what} is {gradient.dtype} {gradient.shape}, "
+            f"expected {array.dtype} {array.shape} like the variable's array"
+        )
+    if get_array_module(gradient) is not get_array_module(array):
+        raise ValueError(
+            f"{what} is an array of {get_array_module(gradient).__name__}, the variable's of "
+            f"{get_array_module(array).__name__}; expected both on one device"
+        )
+
+
 class Device:
     """The CPU or one GPU: where arrays live and which array module works on them there.
 

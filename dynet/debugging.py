@@ -6,6 +6,7 @@ user's code that called it, and a lock on the arrays that its backward rule will
 
 import os
 import sys
+import threading
 import zlib
 
 import numpy as np
@@ -14,6 +15,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 # Locked arrays by id: [array, how many traces hold it, views to open once it is open].
 _locked: dict[int, list] = {}
+# Threads may train on the same arrays. Reentrant, as any line may let a trace die.
+_guard = threading.RLock()
 
 
 def user_line() -> str:
@@ -86,13 +89,14 @@ class Trace:
     def __init__(self, line: str, saved: tuple, shapes: list, outputs: tuple):
         self.line = line
         self.shapes = shapes  # of the inputs
-        for y in outputs:
-            # A view of a locked array is born read-only, and opens with what it views.
-            entry = _locked.get(id(getattr(y, "base", None)))
-            if entry is not None and not y.flags.writeable and 0 not in y.strides:
-                entry[2].append(y)
         self.arrays = [x for x in saved if isinstance(x, np.ndarray)]
         self.prints = None  # of the arrays' contents, once they have been released
+        with _guard:
+            for y in outputs:
+                # A view of a locked array is born read-only, and opens with what it views.
+                entry = _locked.get(id(getattr(y, "base", None)))
+                if entry is not None and not y.flags.writeable and 0 not in y.strides:
+                    entry[2].append(y)
         self._lock()
 
     def _chains(self):
@@ -104,22 +108,24 @@ class Trace:
 
     def _lock(self):
         self.locked = []
-        for array in self._chains():
-            entry = _locked.get(id(array))
-            if entry is not None:
-                entry[1] += 1
-            elif array.flags.writeable:
-                array.flags.writeable = False
-                entry = _locked[id(array)] = [array, 1, []]
-            if entry is not None:
-                self.locked.append(entry)
+        with _guard:
+            for array in self._chains():
+                entry = _locked.get(id(array))
+                if entry is not None:
+                    entry[1] += 1
+                elif array.flags.writeable:
+                    array.flags.writeable = False
+                    entry = _locked[id(array)] = [array, 1, []]
+                if entry is not None:
+                    self.locked.append(entry)
 
     def _unlock(self):
-        for entry in reversed(self.locked):  # a view opens after what it views
-            entry[1] -= 1
-            if entry[1] == 0:
-                _open(entry)
-        self.locked = []
+        with _guard:
+            for entry in reversed(self.locked):  # a view opens after what it views
+                entry[1] -= 1
+                if entry[1] == 0:
+                    _open(entry)
+            self.locked = []
 
     def release(self):
         """Let the arrays be written to again, and remember what was in them."""

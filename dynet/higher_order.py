@@ -5,13 +5,13 @@ In an ordinary sweep a backward rule gets arrays. When its gradient is to be dif
 ``forward`` saved, and what it does is recorded like anything else.
 """
 
-from .backend import is_array
+from .backend import check_like, is_array
 from .backprop import sweep
 from .config import config
 from .function import Function, Output, variable_at
 from .gradient import Stack
 from .terms import TERMS
-from .variable import Variable, check_like
+from .variable import Variable
 
 
 def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> "list[Variable | None]":
@@ -59,7 +59,7 @@ def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> "lis
     for i, (y, gy) in enumerate(zip(outputs, grad_outputs, strict=True)):
         if gy is None:
             gy = y.xp.ones_like(y.array)
-        check_like(f"grad: grad_outputs[{i}]", gy, y)
+        check_like(f"grad: grad_outputs[{i}]", gy, y.array)
         if create_graph and is_array(gy):
             gy = variable_at(None, gy)
         elif not create_graph and not is_array(gy):
@@ -72,7 +72,7 @@ def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> "lis
         gx = arrived.get(x.node)
         if gx is not None:
             gx = gx if create_graph else variable_at(None, x.xp.asarray(gx))
-            check_like(f"grad: the gradient of inputs[{i}]", gx, x)
+            check_like(f"grad: the gradient of inputs[{i}]", gx, x.array)
         gradients.append(gx)
     return gradients
 

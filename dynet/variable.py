@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Device, get_array_module, get_device, is_array
+from .backend import Device, check_like, get_array_module, get_device, is_array
 from .backprop import sweep, tape
 
 
@@ -72,6 +72,11 @@ class Variable:
         if not is_array(array):
             raise TypeError(
                 f"Variable: array is {type(array).__name__}, expected a NumPy or CuPy array"
+            )
+        if not array.dtype.isnative or isinstance(array, (np.matrix, np.ma.MaskedArray)):
+            raise TypeError(
+                f"Variable: array is {type(array).__name__} of {array.dtype}, expected an ordinary "
+                "array in this machine's byte order"
             )
         floating = array.dtype.kind == "f"
         if requires_grad is None:
@@ -169,7 +174,7 @@ class Variable:
         if grad is not None:
             if self.node is None:
                 raise ValueError("Variable.grad: this variable requires no gradient")
-            check_like("Variable.grad: the gradient", grad, self)
+            check_like("Variable.grad: the gradient", grad, self.array)
         if self.node is not None:
             self.node.grad = grad
 
@@ -251,27 +256,8 @@ def _deliver(node, gradient) -> None:
             return  # nobody can look at it any more
         gradient = variable.xp.asarray(gradient)
         name = f" of {variable.name}" if variable.name else ""
-        check_like(f"backward: the gradient{name}", gradient, variable)
+        check_like(f"backward: the gradient{name}", gradient, variable.array)
     if node.grad is not None:
         # Not in place: the user may hold on to what was there.
         gradient = get_array_module(gradient).asarray(node.grad + gradient)
     node.grad = gradient
-
-
-def check_like(what, gradient, variable) -> None:
-    """Raise unless a gradient has its variable's shape and dtype and module."""
-    array = variable.array
-    if not (isinstance(gradient, Variable) or is_array(gradient)):
-        raise TypeError(f"{what} is {type(gradient).__name__}, expected an array")
-    if array is None:
-        return
-    if gradient.shape != array.shape or gradient.dtype != array.dtype:
-        raise ValueError(
-            f"{what} is {gradient.dtype} {gradient.shape}, "
-            f"expected {array.dtype} {array.shape} like the variable's array"
-        )
-    if get_array_module(gradient) is not get_array_module(array):
-        raise ValueError(
-            f"{what} is an array of {get_array_module(gradient).__name__}, the variable's of "
-            f"{get_array_module(array).__name__}; expected both on one device"
-        )

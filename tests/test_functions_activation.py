@@ -90,7 +90,7 @@ def test_float16_goes_another_way_than_the_kernels_to_the_same_result(f):
 @over(ALL)
 def test_the_bytes_of_a_number_may_stand_in_the_other_order(f):
     x = np.array([[-1.0, 2.0], [0.5, -3.0]])
-    swapped = Variable(x.astype(x.dtype.newbyteorder()))
+    swapped = x.astype(x.dtype.newbyteorder())
     np.testing.assert_allclose(f(swapped).array, f(x).array, rtol=1e-14)
 
 

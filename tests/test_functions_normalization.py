@@ -175,7 +175,7 @@ BAD = [
     (TypeError, "gamma is float32", lambda: F.batch_normalization(x, one.astype("f"), zero)),
     (TypeError, "x is int64", lambda: F.batch_normalization(x.astype(int), one, zero)),
     (TypeError, "gamma is list", lambda: F.batch_normalization(x, [1.0] * 3, zero)),
-    (TypeError, "eps is '1'", lambda: F.batch_normalization(x, one, zero, eps="1")),
+    (TypeError, "eps is str", lambda: F.batch_normalization(x, one, zero, eps="1")),
     (TypeError, "decay is None", lambda: F.batch_normalization(x, one, zero, decay=None)),
     (ValueError, "var has shape", lambda: F.fixed_batch_normalization(x, one, zero, one, x)),
     (ValueError, "gamma has", lambda: F.fixed_batch_normalization(x, x, zero, one, one)),

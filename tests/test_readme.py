@@ -36,3 +36,10 @@ def test_it_says_how_many_lines_the_first_four_files_have():
 def test_it_says_how_many_lines_the_example_has():
     total = len((ROOT / "examples/irnn_mnist.py").read_text().splitlines())
     assert f"{total} lines" in README
+
+
+def test_it_names_every_function_and_no_other():
+    section = README.partition("## Functions")[2].partition("## Speed")[0]
+    rows = re.findall(r"^\| .+: \[.*\| (.+) \|$", section, re.MULTILINE)
+    assert sorted(", ".join(rows).split(", ")) == dynet.functions.__all__
+    assert f"{len(dynet.functions.__all__)} of them" in section

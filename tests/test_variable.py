@@ -776,3 +776,20 @@ def test_a_parameter_gets_its_gradient_in_fortran_order_too():
     assert p.array.flags.f_contiguous
     (p * p).sum().backward()
     np.testing.assert_array_equal(p.grad, 2 * p.array)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.ones(2, np.dtype(float).newbyteorder()), np.ma.masked_array([1.0, 2.0], [0, 1])],
+)
+def test_an_array_that_arithmetic_would_quietly_change_is_refused(array):
+    with pytest.raises(TypeError, match="expected an ordinary array"):
+        Variable(array)
+
+
+def test_linear_takes_float16():
+    x, W, b = (Variable(np.ones(s, np.float16)) for s in ((2, 3), (4, 3), (4,)))
+    y = F.linear(x, W, b)
+    y.sum().backward()
+    assert y.dtype == b.grad.dtype == np.float16
+    np.testing.assert_array_equal(y.array, np.full((2, 4), 4))

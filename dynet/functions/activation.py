@@ -9,9 +9,9 @@ from ..kernels import activation as kernels
 from ..kernels.arithmetic import where
 from ..variable import Variable
 from .array import reshape, sum_to
-from .checks import check_choice, check_floating, normal_axis
-from .elementary import Elementary, real
-from .math import Erfc
+from .checks import check_choice, check_floating, normal_axis, real
+from .elementary import Elementary
+from .math import Erfc, bell, check_scipy_knows
 from .numpy_protocol import implements
 from .reduction import max as largest
 
@@ -54,7 +54,7 @@ class ReLU(Function):
 
     def backward(self, gy):
         (y,) = self.saved
-        return kernels.relu_grad(y, gy)  # gy * (y > 0)
+        return kernels.relu_grad(y, gy)  # where(y <= 0, 0, gy)
 
 
 def relu(x) -> Variable:
@@ -570,10 +570,11 @@ class GELU(Elementary):
     gradient_kernel = staticmethod(kernels.gelu_backward)
 
     def value(self, x):
+        check_scipy_knows("gelu", x)
         return 0.5 * x * Erfc().evaluate(-math.sqrt(0.5) * x)
 
     def slope(self, x):
-        density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        density = bell(math.sqrt(0.5) * x) / math.sqrt(2 * math.pi)
         return 0.5 * Erfc().evaluate(-math.sqrt(0.5) * x) + x * density
 
 

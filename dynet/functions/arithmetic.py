@@ -13,7 +13,7 @@ from ..function import Function
 from ..kernels.arithmetic import where as select
 from ..variable import Variable
 from .array import reshape, sum_to
-from .checks import check_floating, described, normal_axis
+from .checks import check_floating, check_numbers, described, normal_axis
 from .elementary import public_name
 from .numpy_protocol import implements
 
@@ -31,15 +31,20 @@ __all__ = [
 ]
 
 
+# Of two arrays like these that have one shape there is nothing more to check.
+FLOATS = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.float16)
+
+
 class Binary(Function):
     """What functions of two operands share: making them fit, and undoing it for gradients."""
 
     __slots__ = ("shapes",)
+    of_booleans = True  # whether two arrays of booleans have a value
 
     def align(self, x, y):
         """The operands, checked; the shapes are kept where a gradient must shrink to them."""
         try:
-            if x.shape == y.shape and x.dtype is y.dtype:
+            if x.shape == y.shape and x.dtype is y.dtype in FLOATS:
                 self.shapes = None
                 return x, y
         except AttributeError:
@@ -49,8 +54,13 @@ class Binary(Function):
                 return self._operand("x", x), self._operand("y", y)
         x, y = self._operand("x", x), self._operand("y", y)
         dtypes = [a.dtype for a in (x, y) if is_array(a)]
+        if not dtypes:
+            self.shapes = None
+            return x, y
         dtype = np.result_type(*dtypes)
-        if any(d.kind == "f" and d != dtype for d in dtypes):
+        if dtype.kind == "b" and not self.of_booleans:
+            raise TypeError(f"{public_name(self)}: x and y are booleans, expected numbers")
+        if any(d.kind == "f" and d.char != dtype.char for d in dtypes):
             raise TypeError(
                 f"{public_name(self)}: x is {_dtype(x)}, y is {_dtype(y)}, expected one floating "
                 "dtype; cast one of them"
@@ -65,10 +75,17 @@ class Binary(Function):
         return x, y
 
     def _operand(self, name, x):
-        if isinstance(x, np.generic):
-            return x.item()  # a scalar, as a Python number is: it decides no dtype
-        if is_array(x) or isinstance(x, (int, float)):
+        if type(x) in (float, int, bool):
             return x
+        if is_array(x):
+            if x.dtype.kind in "biuf":
+                return x
+            raise TypeError(f"{public_name(self)}: {name} is {described(x)}, expected real numbers")
+        # A scalar, as a Python number is: it decides no dtype.
+        if isinstance(x, (float, np.floating)):
+            return float(x)
+        if isinstance(x, (int, np.integer, np.bool_)):
+            return int(x)
         raise TypeError(
             f"{public_name(self)}: {name} is {type(x).__name__}, "
             "expected a Variable, an array or a real number"
@@ -112,6 +129,7 @@ class Sub(Binary):
     """``x - y``"""
 
     __slots__ = ()
+    of_booleans = False
 
     def forward(self, x, y):
         x, y = self.align(x, y)
@@ -191,25 +209,32 @@ class Pow(Binary):
     """``x ** y``"""
 
     __slots__ = ()
-    saves = (0, 1, -1)
+    saves = (0, 1)
 
     def forward(self, x, y):
         x, y = self.align(x, y)
-        z = x**y
-        self.save(x, y, z)
-        return z
+        self.save(x, y)
+        try:
+            return x**y
+        except ValueError:
+            raise ValueError(
+                f"pow: x is {described(x)}, y is {described(y) if is_array(y) else y}, expected "
+                "something floating where a power is negative"
+            ) from None
 
     def backward(self, gz):
-        x, y, z = self.saved
+        x, y = self.saved
         gx = gy = None
         if self.wants(0):
-            # 0 ** -1 must not turn the derivative of x ** 0, which is 0, into NaN.
-            gx = gz * y * x ** (y - (y != 0))
+            # 0 ** -1 must not turn the derivative of x ** 0, which is 0, into NaN; but if y may
+            # change, that derivative changes with it, by x ** -1.
+            lowered = (y != 0) | (x != 0) if self.wants(1) else y != 0
+            gx = gz * y * x ** (y - lowered)
         if self.wants(1):
             # Where x is 0, z * log(x) tends to 0; log(1) * z is there without a detour.
             positive = x + (x == 0)
             log = np.log(positive)
-            gy = gz * z * (log if is_array(x) or isinstance(x, Variable) else float(log))
+            gy = gz * x**y * (log if is_array(x) or isinstance(x, Variable) else float(log))
         return self.unbroadcast(gx, gy)
 
 
@@ -219,7 +244,10 @@ class Neg(Function):
     __slots__ = ()
 
     def forward(self, x):
-        return -x
+        try:
+            return -x
+        except TypeError:
+            raise TypeError(f"neg: x is {described(x)}, expected numbers") from None
 
     def backward(self, gy):
         return -gy
@@ -232,6 +260,8 @@ class Absolute(Function):
     saves = (0,)
 
     def forward(self, x):
+        if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+            check_numbers("absolute", x=x)
         self.save(x)
         return abs(x)
 
@@ -268,7 +298,7 @@ def add(*xs) -> Variable:
     >>> F.add(np.array([1.0, 2.0]), np.array([10.0]), 100).array
     array([111., 112.])
     """
-    if not any([not isinstance(x, (int, float)) for x in xs]):
+    if all([isinstance(x, (int, float, np.generic)) for x in xs]):
         raise TypeError(f"add: got {len(xs)} operands, expected at least one array among them")
     total, *rest = xs
     for x in rest or [0]:
@@ -289,7 +319,7 @@ class Maximum(Binary):
 
     def backward(self, gz):
         x, y = self.saved
-        return self.choose(x >= y, gz)
+        return self.choose((x >= y) | (x != x), gz)  # NaN does not equal itself
 
 
 @implements(np.maximum)
@@ -324,7 +354,7 @@ class Minimum(Binary):
 
     def backward(self, gz):
         x, y = self.saved
-        return self.choose(x <= y, gz)
+        return self.choose((x <= y) | (x != x), gz)
 
 
 @implements(np.minimum)
@@ -446,7 +476,8 @@ class Arctan2(Binary):
 
     def backward(self, gz):
         x, y = self.saved
-        g = gz / (x * x + y * y)
+        with np.errstate(over="ignore"):  # 1 over infinity is 0, as it should be
+            g = gz / (x * x + y * y)
         gx = g * y if self.wants(0) else None
         gy = -g * x if self.wants(1) else None
         return self.unbroadcast(gx, gy)
@@ -475,6 +506,7 @@ class SquaredDifference(Binary):
 
     __slots__ = ()
     saves = (0, 1)
+    of_booleans = False
 
     def forward(self, x, y):
         x, y = self.align(x, y)
@@ -565,9 +597,16 @@ def _comparison(compare, ufunc):
     """A comparison has no gradient: it gives a plain array of booleans."""
 
     def compared(x, y):
-        return compare(
-            x.array if isinstance(x, Variable) else x, y.array if isinstance(y, Variable) else y
-        )
+        x = x.array if isinstance(x, Variable) else x
+        y = y.array if isinstance(y, Variable) else y
+        try:
+            return compare(x, y)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(
+                f"{ufunc.__name__}: x is {described(x)}, y is {described(y)}, expected numbers "
+                "whose shapes broadcast"
+            ) from None
 
     implements(ufunc)(compared)
     return compared

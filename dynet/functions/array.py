@@ -7,7 +7,7 @@ import numpy as np
 from ..backend import get_array_module, get_device
 from ..function import Function, variable_at
 from ..variable import Variable
-from .checks import check_array, check_ndim
+from .checks import check_array, check_integer, check_ndim, described
 from .numpy_protocol import implements
 
 __all__ = [
@@ -66,6 +66,8 @@ class Reshape(Function):
     def forward(self, x):
         try:
             self.old = x.shape
+            if self.shape is None:  # which NumPy's method takes for the shape that there is
+                raise TypeError
             return x.reshape(self.shape)
         except REFUSALS as error:
             raise refused(
@@ -501,7 +503,7 @@ def cast(x, typ) -> Variable:
         result requires no gradient.
 
     Raises:
-        TypeError: ``typ`` is no such dtype.
+        TypeError: ``typ`` is no such dtype, or ``x`` is of none.
 
     >>> import numpy as np, dynet.functions as F
     >>> F.cast(np.array([1.5, 2.5]), np.float32).array
@@ -514,6 +516,8 @@ def cast(x, typ) -> Variable:
     if typ is None or dtype is None or dtype.kind not in "fiub":
         raise TypeError(f"cast: typ is {typ!r}, expected a dtype of real numbers or booleans")
     array = array_of("cast", x)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"cast: x is {described(array)}, expected real numbers or booleans")
     if array.dtype == dtype:
         return x if isinstance(x, Variable) else variable_at(None, x)
     if dtype.kind == "f":
@@ -623,8 +627,7 @@ class Space2Depth(Function):
 def _check_blocks(function, r, x):
     check_array(function, X=x)
     check_ndim(function, 4, X=x)
-    if isinstance(r, bool) or not isinstance(r, (int, np.integer)):
-        raise TypeError(f"{function}: r is {r!r}, expected an integer")
+    check_integer(function, r=r)
     if r < 1:
         raise ValueError(f"{function}: r is {r}, expected at least 1")
     return int(r)
@@ -704,6 +707,8 @@ def at_least(ndim: int, x):
 
 def _at_least(ndim):
     def at_least_of_each(*xs):
+        for i, x in enumerate(xs):
+            array_of(f"atleast_{ndim}d", x, f"arrays[{i}]")
         ys = tuple([at_least(ndim, x) for x in xs])
         return ys if len(ys) > 1 else ys[0]
 

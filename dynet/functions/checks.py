@@ -33,11 +33,25 @@ def check_integers(function: str, **arrays) -> None:
             raise TypeError(f"{function}: {name} is {described(x)}, expected an array of integers")
 
 
+def check_integer(function: str, **settings) -> None:
+    """Raise unless every setting is one integer."""
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{function}: {name} is {value!r}, expected an integer")
+
+
 def check_array(function: str, **arrays) -> None:
     """Raise unless every argument is an array, of whatever dtype."""
     for name, x in arrays.items():
         if not is_array(x):
             raise TypeError(f"{function}: {name} is {described(x)}, expected an array")
+
+
+def check_numbers(function: str, **arrays) -> None:
+    """Raise unless every argument is an array of real numbers; booleans count as 0 and 1."""
+    for name, x in arrays.items():
+        if not is_array(x) or x.dtype.kind not in "biuf":
+            raise TypeError(f"{function}: {name} is {described(x)}, expected an array of numbers")
 
 
 def check_ndim(function: str, ndim: int, **arrays) -> None:
@@ -71,6 +85,25 @@ def check_choice(function: str, choices: tuple, **arguments) -> None:
             raise ValueError(
                 f"{function}: {name} is {value!r}, expected {' or '.join(map(repr, choices))}"
             )
+
+
+def real(function: str, **setting) -> float:
+    """A setting as a Python number: one of NumPy's would make float64 of float32."""
+    ((name, value),) = setting.items()
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{function}: {name} is {type(value).__name__}, expected a real number")
+    if value != value:
+        raise ValueError(f"{function}: {name} is nan, expected a real number")
+    return float(value)
+
+
+def not_negative(function: str, **setting) -> float:
+    """A setting that is at least 0, as a Python number."""
+    ((name, value),) = setting.items()
+    number = real(function, **setting)
+    if number < 0:
+        raise ValueError(f"{function}: {name} is {value}, expected 0 or a positive number")
+    return number
 
 
 def normal_axis(function: str, axis, x) -> int:

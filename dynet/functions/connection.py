@@ -51,9 +51,8 @@ class Linear(Function):
             gx = gy.dot(W)
             if flat is not x:
                 gx = gx.reshape(x.shape)
-        if len(self.inputs) == 2:
-            return gx, Outer(flat, gy)
-        return gx, Outer(flat, gy), Sum(gy)
+        gW = None if self.inputs[1] is None else Outer(flat, gy)
+        return (gx, gW) if len(self.inputs) == 2 else (gx, gW, Sum(gy))
 
     def _flat(self, x):
         """``x`` with its batch axes as one, and the others as one."""

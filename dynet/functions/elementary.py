@@ -69,11 +69,3 @@ class Flat(Elementary):
 def public_name(function: Function) -> str:
     """The name by which users call a function, for messages: ``hard_sigmoid`` of HardSigmoid."""
     return re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", function.name).lower()
-
-
-def real(function: str, **setting) -> float:
-    """A setting as a Python number: one of NumPy's would make float64 of float32."""
-    ((name, value),) = setting.items()
-    if isinstance(value, (int, float, np.integer, np.floating)):
-        return float(value)
-    raise TypeError(f"{function}: {name} is {type(value).__name__}, expected a real number")

@@ -4,7 +4,14 @@ import numpy as np
 
 from ..backend import get_array_module
 from ..variable import Variable
-from .checks import check_choice, check_floating, check_integers, check_same_shape, check_shape
+from .checks import (
+    check_choice,
+    check_floating,
+    check_integer,
+    check_integers,
+    check_same_shape,
+    check_shape,
+)
 from .loss import check_labels, check_scores_and_labels, raw
 
 __all__ = ["accuracy", "binary_accuracy", "f1_score", "precision", "r2_score", "recall"]
@@ -27,7 +34,7 @@ def accuracy(y, t, ignore_label: int | None = None) -> Variable:
 
     Raises:
         ValueError: shapes do not fit, a label is out of range, or there are no scores.
-        TypeError: ``y`` is not floating or ``t`` not of integers.
+        TypeError: ``y`` is not floating, ``t`` not of integers, or ``ignore_label`` no integer.
 
     >>> import numpy as np, dynet.functions as F
     >>> F.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1])).item()
@@ -35,6 +42,8 @@ def accuracy(y, t, ignore_label: int | None = None) -> Variable:
     """
     y, t = raw(y), raw(t)
     check_scores_and_labels("accuracy", "y", y, t)
+    if ignore_label is not None:
+        check_integer("accuracy", ignore_label=ignore_label)
     check_labels("accuracy", "y", y, t, ignore_label)
     xp = get_array_module(y)
     counts = xp.ones(t.shape, bool) if ignore_label is None else t != ignore_label
@@ -82,7 +91,8 @@ def precision(y, t, label_num: int | None = None, ignore_label: int = -1) -> tup
     Args:
         y: scores, ``(N, C)`` or ``(N, C, d1, ...)``, floating.
         t: labels, integers, ``(N,)`` or ``(N, d1, ...)``.
-        label_num: how many classes are looked at; by default one more than the largest label.
+        label_num: how many classes are looked at; by default one more than the largest label,
+            which is then one of the classes of ``y``.
         ignore_label: rows with this label do not count.
 
     Returns:
@@ -91,7 +101,7 @@ def precision(y, t, label_num: int | None = None, ignore_label: int = -1) -> tup
 
     Raises:
         ValueError: shapes do not fit, a label is out of range, or there are no scores.
-        TypeError: ``y`` is not floating or ``t`` not of integers.
+        TypeError: ``y`` is not floating, ``t`` not of integers, or a setting no integer.
 
     >>> import numpy as np, dynet.functions as F
     >>> y = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
@@ -108,7 +118,8 @@ def recall(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
     Args:
         y: scores, ``(N, C)`` or ``(N, C, d1, ...)``, floating.
         t: labels, integers, ``(N,)`` or ``(N, d1, ...)``.
-        label_num: how many classes are looked at; by default one more than the largest label.
+        label_num: how many classes are looked at; by default one more than the largest label,
+            which is then one of the classes of ``y``.
         ignore_label: rows with this label do not count.
 
     Returns:
@@ -117,7 +128,7 @@ def recall(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
 
     Raises:
         ValueError: shapes do not fit, a label is out of range, or there are no scores.
-        TypeError: ``y`` is not floating or ``t`` not of integers.
+        TypeError: ``y`` is not floating, ``t`` not of integers, or a setting no integer.
 
     >>> import numpy as np, dynet.functions as F
     >>> y = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
@@ -134,16 +145,18 @@ def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1) -> tupl
     Args:
         y: scores, ``(N, C)`` or ``(N, C, d1, ...)``, floating.
         t: labels, integers, ``(N,)`` or ``(N, d1, ...)``.
-        label_num: how many classes are looked at; by default one more than the largest label.
+        label_num: how many classes are looked at; by default one more than the largest label,
+            which is then one of the classes of ``y``.
         ignore_label: rows with this label do not count.
 
     Returns:
         tuple: two Variables ``(label_num,)``: the means, of the dtype of ``y``, NaN for a class
-        that has no precision, no recall, or 0 for both; and how many rows belong to each class.
+        that no row's largest score is at and no row belongs to; and how many rows belong to each
+        class.
 
     Raises:
         ValueError: shapes do not fit, a label is out of range, or there are no scores.
-        TypeError: ``y`` is not floating or ``t`` not of integers.
+        TypeError: ``y`` is not floating, ``t`` not of integers, or a setting no integer.
 
     >>> import numpy as np, dynet.functions as F
     >>> y = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
@@ -161,22 +174,23 @@ def _counts(function, y, t, label_num, ignore_label):
     """Of each class: the rows found to be of it, those rightly so, and those that belong to it."""
     y, t = raw(y), raw(t)
     check_scores_and_labels(function, "y", y, t)
+    check_integer(function, ignore_label=ignore_label)
     xp = get_array_module(y)
     counts = t != ignore_label
     found, t = y.argmax(axis=1)[counts], t[counts]
-    if label_num is None:
-        label_num = max(int(t.max()) + 1, 0) if t.size else 0
-    elif isinstance(label_num, bool) or not isinstance(label_num, (int, np.integer)):
-        raise TypeError(f"{function}: label_num is {label_num!r}, expected an integer")
-    elif label_num < 0:
-        raise ValueError(f"{function}: label_num is {label_num}, expected 0, 1, ...")
-    wrong = (t < 0) | (t >= label_num)
+    classes = y.shape[1] if label_num is None else label_num
+    check_integer(function, label_num=classes)
+    if not 0 <= classes < 1 << 31:
+        raise ValueError(f"{function}: label_num is {label_num}, expected 0, 1, ... 2**31 - 1")
+    wrong = (t < 0) | (t >= classes)
     if wrong.any():
         raise ValueError(
             f"{function}: t holds the label {int(t[wrong][0])}, expected labels from 0 on, less "
-            f"than {label_num}, or ignore_label, {ignore_label}"
+            f"than {classes}, or ignore_label, {ignore_label}"
         )
     t = t.astype(np.int64)
+    if label_num is None:
+        label_num = int(t.max()) + 1 if t.size else 0
     return [
         xp.bincount(labels[labels < label_num], minlength=label_num)
         for labels in (found, t[found == t], t)

@@ -137,10 +137,10 @@ class ScatterAdd(Function):
         check_array("scatter_add", a=a, b=b)
         if a.dtype != b.dtype:
             raise TypeError(f"scatter_add: a is {a.dtype}, b is {b.dtype}, expected one dtype")
-        self.index, arrays = read_index(self.index)
-        self.save(*arrays)
         y = a.copy()
         try:
+            self.index, arrays = read_index(self.index)
+            self.save(*arrays)
             chosen = a[self.index]
         except (*REFUSALS, IndexError) as error:
             raise not_an_index(error, "scatter_add", "slices", a, self.index) from None
@@ -493,8 +493,11 @@ def _method_take(x, indices, axis=None):
     if axis is None:
         x, axis = flatten(x), 0
     axis = normal_axis("take", axis, x)
-    indices = _read_part(indices)
-    indices = indices if is_array(indices) else np.asarray(indices)
+    try:
+        indices = _read_part(indices)
+        indices = indices if is_array(indices) else np.asarray(indices)
+    except REFUSALS as error:
+        raise TypeError(f"take: indices is {indices!r}, expected integers: {error}") from None
     if indices.dtype.kind not in "iu":
         raise TypeError(f"take: indices is an array of {indices.dtype}, expected integers")
     return GetItem((slice(None),) * axis + (indices,)).apply(x)

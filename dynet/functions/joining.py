@@ -531,6 +531,7 @@ class Pad(Function):
         pad_width = self.pad_width
         try:
             self.pad_width = np.array(pad_width)  # a copy, which nobody changes
+            _check_constants(self.keywords.get("constant_values", 0), x)
             return np.pad(x, self.pad_width, self.mode, **self.keywords)
         except REFUSALS as error:
             raise refused(
@@ -545,6 +546,14 @@ class Pad(Function):
 
     def backward(self, gy):
         return Unpad(self.pad_width, self.mode).evaluate(gy)
+
+
+def _check_constants(values, x):
+    """Raise where NumPy would make of the values of a frame what they are not."""
+    values = np.asarray(values)
+    real = values.dtype.kind in "fiub"
+    if not real or (x.dtype.kind in "iub" and not np.array_equal(values.astype(x.dtype), values)):
+        raise TypeError(f"constant_values is {values}, expected numbers of {x.dtype}")
 
 
 class Unpad(Function):
@@ -589,7 +598,7 @@ def pad(x, pad_width, mode: str = "constant", **keywords) -> Variable:
 
     Raises:
         ValueError: the mode is another one of NumPy's, or the widths do not fit.
-        TypeError: the widths are no integers.
+        TypeError: the widths are no integers, or ``constant_values`` no numbers of the dtype.
 
     >>> import numpy as np, dynet.functions as F
     >>> F.pad(np.array([1.0, 2.0, 3.0]), (1, 2), "reflect").array
@@ -729,7 +738,7 @@ def transpose_sequence(xs) -> tuple:
     there = step < lengths
     starts = np.cumsum([0, *lengths[:-1]])
     order = get_array_module(arrays[0]).asarray((starts + step)[there])
-    by_step = Permutate(order).apply(Concat(0).apply(*xs))
+    by_step = Permutate(order).apply(Concat(0, "transpose_sequence").apply(*xs))
     return SplitAxis(there.sum(axis=1).tolist(), 0).apply(by_step)
 
 
@@ -756,11 +765,17 @@ def _numpy_split(x, indices_or_sections, axis=0):
 
 @implements(np.array_split)
 def _numpy_array_split(x, indices_or_sections, axis=0):
-    if not isinstance(indices_or_sections, (int, np.integer)) or indices_or_sections < 1:
+    try:
+        sections = operator.index(indices_or_sections)
+    except TypeError:
         return split_axis(x, indices_or_sections, axis)
+    if sections < 1:
+        raise ValueError(
+            f"array_split: indices_or_sections is {sections}, expected at least 1 (x: {x.shape})"
+        )
     n = x.shape[normal_axis("array_split", axis, x)]
-    length, longer = divmod(n, indices_or_sections)  # the first few are one longer
-    lengths = [length + 1] * longer + [length] * (indices_or_sections - longer)
+    length, longer = divmod(n, sections)  # the first few are one longer
+    lengths = [length + 1] * longer + [length] * (sections - longer)
     return split_axis(x, np.cumsum(lengths)[:-1], axis)
 
 

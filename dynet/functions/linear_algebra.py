@@ -14,7 +14,8 @@ from ..function import Function
 from ..kernels.reduction import product_of_others
 from ..variable import Variable
 from .array import reshape, sum_to
-from .checks import check_array, check_floating, check_ndim, normal_axes
+from .checks import check_array, check_floating, check_ndim, check_numbers, described, normal_axes
+from .elementary import public_name
 from .numpy_protocol import implements
 
 __all__ = [
@@ -39,7 +40,7 @@ class MatMul(Function):
         for name, x in ("a", a), ("b", b):
             if not is_array(x) or x.ndim == 0:
                 raise TypeError(
-                    f"matmul: {name} is {f'an array of shape {x.shape}' if is_array(x) else x!r}, "
+                    f"matmul: {name} is {described(x) if is_array(x) else repr(x)}, "
                     "expected an array with at least one axis"
                 )
         if a.dtype != b.dtype:
@@ -47,7 +48,8 @@ class MatMul(Function):
         self.save(a, b)
         try:
             return a @ b
-        except ValueError:
+        except (TypeError, ValueError):
+            check_numbers("matmul", a=a, b=b)
             raise ValueError(
                 f"matmul: a {a.shape} and b {b.shape} do not fit: the last axis of a must be as "
                 "long as the last but one of b, and the axes before must broadcast"
@@ -120,7 +122,7 @@ class TensorDot(Function):
         self.axes = axes
 
     def forward(self, a, b):
-        check_array("tensordot", a=a, b=b)
+        check_numbers("tensordot", a=a, b=b)
         if a.dtype != b.dtype:
             raise TypeError(f"tensordot: a is {a.dtype}, b is {b.dtype}, expected one dtype")
         in_a, in_b = self.summed = _summed_axes(self.axes, a, b)
@@ -216,7 +218,7 @@ class EinSum(Function):
 
     def forward(self, *operands):
         for i, x in enumerate(operands):
-            check_array("einsum", **{f"operand {i}": x})
+            check_numbers("einsum", **{f"operand {i}": x})
             if x.dtype != operands[0].dtype:
                 raise TypeError(
                     f"einsum: operand 0 is {operands[0].dtype}, operand {i} is {x.dtype}, "
@@ -375,7 +377,7 @@ def einsum(subscripts: str, *operands) -> Variable:
 def _check_square(function, a):
     """Raise unless ``a`` holds square matrices of a dtype that LAPACK knows."""
     check_floating(function, a=a)
-    if a.dtype.itemsize < 4:
+    if a.dtype.itemsize not in (4, 8):
         raise TypeError(f"{function}: a is {a.dtype}, expected float32 or float64")
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise ValueError(f"{function}: a has shape {a.shape}, expected square matrices (..., n, n)")
@@ -388,12 +390,13 @@ class Inv(Function):
     saves = (-1,)
 
     def forward(self, a):
-        _check_square("inv", a)
+        _check_square(public_name(self), a)
         try:
             y = get_array_module(a).linalg.inv(a)
         except np.linalg.LinAlgError:
             raise ValueError(
-                f"inv: a holds a singular matrix, which has no inverse (a: {a.shape})"
+                f"{public_name(self)}: a holds a singular matrix, which has no inverse "
+                f"(a: {a.shape})"
             ) from None
         self.save(y)
         return y
@@ -425,6 +428,12 @@ def inv(a) -> Variable:
     return Inv().apply(a)
 
 
+class BatchInv(Inv):
+    """The same of a batch"""
+
+    __slots__ = ()
+
+
 def batch_inv(a) -> Variable:
     """The inverse of each matrix of a batch.
 
@@ -444,7 +453,7 @@ def batch_inv(a) -> Variable:
     """
     check_array("batch_inv", a=_array(a))
     check_ndim("batch_inv", 3, a=a)
-    return Inv().apply(a)
+    return BatchInv().apply(a)
 
 
 class Det(Function):
@@ -454,7 +463,7 @@ class Det(Function):
     saves = (0,)
 
     def forward(self, a):
-        _check_square("det", a)
+        _check_square(public_name(self), a)
         self.save(a)
         return get_array_module(a).linalg.det(a)
 
@@ -469,7 +478,8 @@ class Cofactors(Function):
     With ``a = U diag(s) V.T`` it is ``det(U) det(V) U diag(t) V.T``, where ``t[i]`` is the product
     of all ``s`` but ``s[i]``: the determinant of ``U.T b V`` is that of ``b`` up to a sign, and
     that of a diagonal matrix the product of its elements. In these coordinates its second
-    derivatives are plain too: products of all ``s`` but two.
+    derivatives are plain too: products of all ``s`` but two. The same way serves where the
+    determinant alone is too large a number.
     """
 
     __slots__ = ()
@@ -479,11 +489,11 @@ class Cofactors(Function):
         xp = get_array_module(a)
         self.save(a)
         det = xp.linalg.det(a)[..., None, None]
-        singular = det == 0
-        invertible = xp.where(singular, xp.eye(a.shape[-1], dtype=a.dtype), a)
-        y = det * _transposed(xp.linalg.inv(invertible))
-        if singular.any():
-            at = singular[..., 0, 0]
+        lost = (det == 0) | xp.isinf(det)
+        invertible = xp.where(lost, xp.eye(a.shape[-1], dtype=a.dtype), a)
+        y = xp.where(lost, 1, det) * _transposed(xp.linalg.inv(invertible))
+        if lost.any():
+            at = lost[..., 0, 0]
             u, s, vt, sign = _svd(a[at])
             y[at] = (u * product_of_others(s, sign)[:, None, :]) @ vt
         return y
@@ -510,10 +520,15 @@ class Cofactors(Function):
 
 
 def _svd(a):
-    """Singular values and vectors of a stack ``(N, n, n)``, and the sign of ``det(U) det(V)``."""
-    linalg = get_array_module(a).linalg
-    u, s, vt = linalg.svd(a)
-    return u, s, vt, (linalg.det(u) * linalg.det(vt)).round()
+    """Singular values and vectors of a stack ``(N, n, n)``, and the sign of ``det(U) det(V)``.
+
+    The singular values of a matrix with NaN or infinity, for which there is no telling, are NaN.
+    """
+    xp = get_array_module(a)
+    finite = xp.isfinite(a).all(axis=(1, 2))
+    u, s, vt = xp.linalg.svd(xp.where(finite[:, None, None], a, 0))
+    s = xp.where(finite[:, None], s, xp.nan)
+    return u, s, vt, (xp.linalg.det(u) * xp.linalg.det(vt)).round()
 
 
 @implements(np.linalg.det)
@@ -521,7 +536,8 @@ def det(a) -> Variable:
     """The determinant of a matrix, or of each of a stack.
 
     The gradient, the matrix of cofactors, and the gradient of that are right for singular matrices
-    too; a third derivative is there for others only.
+    too. What comes after, from a second derivative that is itself recorded, goes by way of the
+    inverse: it is there for invertible matrices only, and as exact as that.
 
     Args:
         a: ``(n, n)`` or ``(..., n, n)``, float32 or float64.
@@ -538,6 +554,12 @@ def det(a) -> Variable:
     array(8.)
     """
     return Det().apply(a)
+
+
+class BatchDet(Det):
+    """The same of a batch"""
+
+    __slots__ = ()
 
 
 def batch_det(a) -> Variable:
@@ -559,7 +581,7 @@ def batch_det(a) -> Variable:
     """
     check_array("batch_det", a=_array(a))
     check_ndim("batch_det", 3, a=a)
-    return Det().apply(a)
+    return BatchDet().apply(a)
 
 
 class Cholesky(Function):

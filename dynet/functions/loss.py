@@ -8,7 +8,7 @@ from ..backend import get_array_module, is_array
 from ..function import Function
 from ..kernels import loss as kernels
 from ..variable import Variable
-from .activation import relu
+from .activation import relu, softplus
 from .checks import check_choice, check_floating, check_integers, check_ndim, check_same_shape
 from .indexing import place
 from .math import exp, log
@@ -226,9 +226,7 @@ class SigmoidCrossEntropy(Function):
     def plain(self, x, t):
         """The same in ordinary functions."""
         kept = t >= 0
-        z = x[kept] * (1 - 2 * t[kept]).astype(x.dtype)
-        top = np.maximum(z.array, 0)  # changes nothing, and exp stays in range
-        losses = top + log(exp(-top) + exp(z - top))
+        losses = softplus(x[kept] * (1 - 2 * t[kept]).astype(x.dtype))
         if self.reduce == "no":
             return place(losses, kept, t.shape)
         return losses.sum() * self.scale

@@ -24,8 +24,9 @@ from .math import exp, log
 __all__ = ["connectionist_temporal_classification"]
 
 # The logarithm of a probability that is 0, where that is to be differentiated: from infinity,
-# the rule would make NaN.
-NEVER = -1e30
+# the rule would make NaN. Less than other logarithms are, and the sum of 100,000 of it, one a time
+# step, still is a float32.
+NEVER = -1e33
 
 
 class ConnectionistTemporalClassification(Function):
@@ -72,7 +73,7 @@ class ConnectionistTemporalClassification(Function):
             else:
                 ways = zip(back, never, strict=True)
                 coming = _log_of_sum([alpha[:, places] + no for places, no in ways])
-            here = coming + log_softmax(x)[batch[:, None], path]
+            here = coming + np.maximum(log_softmax(x), NEVER)[batch[:, None], path]
             going_on = xp.asarray(i < input_length, dtype)[:, None]
             alpha = here * going_on + alpha * (1 - going_on)
 
@@ -81,7 +82,8 @@ class ConnectionistTemporalClassification(Function):
         no_label = xp.where(label_length > 0, 0, NEVER).astype(dtype)
         last = alpha[batch, xp.maximum(end - 1, 0)] + no_label
         losses = -_log_of_sum([alpha[batch, end], last])
-        possible = _steps_needed(t, label_length) <= input_length
+        # In no steps there is no way to a label; and NaN is not taken for an impossible way.
+        possible = (label_length <= input_length) & ~(losses.array > -NEVER / 2)
         losses = place(losses[possible], possible, losses.shape)
         losses = losses + xp.where(possible, 0, xp.inf).astype(dtype)
         return losses if self.reduce == "no" else losses.sum() / len(t)
@@ -91,13 +93,6 @@ def _log_of_sum(xs):
     """``log(e ** x0 + e ** x1 + ...)``."""
     top = functools.reduce(np.maximum, [x.array for x in xs])
     return log(functools.reduce(Variable.__add__, [exp(x - top) for x in xs])) + top
-
-
-def _steps_needed(t, label_length):
-    """One for each label, and one for the blank between two that are equal."""
-    xp = get_array_module(t)
-    counts = xp.arange(1, t.shape[1]) < label_length[:, None]
-    return label_length + ((t[:, 1:] == t[:, :-1]) & counts).sum(axis=1)
 
 
 def connectionist_temporal_classification(

@@ -4,6 +4,7 @@ from numbers import Real
 
 from ..variable import Variable
 from .activation import relu
+from .arithmetic import where
 from .checks import check_choice, check_floating, check_integers, check_ndim, check_shape
 from .linear_algebra import matmul
 from .loss import raw
@@ -44,7 +45,7 @@ def contrastive(x0, x1, y, margin: float = 1, reduce: str = "mean") -> Variable:
     labels = raw(y)
     check_integers("contrastive", y=labels)
     check_shape("contrastive", x0.shape[:1], y=labels)
-    _check_margin("contrastive", margin)
+    margin = _checked_margin("contrastive", margin)
     if ((labels != 0) & (labels != 1)).any():
         strange = int(labels[(labels != 0) & (labels != 1)][0])
         raise ValueError(f"contrastive: y holds the label {strange}, expected 0 or 1")
@@ -54,7 +55,8 @@ def contrastive(x0, x1, y, margin: float = 1, reduce: str = "mean") -> Variable:
     apart = squared.array != 0
     distance = sqrt(squared + ~apart) * apart
     gap = relu(margin - distance)
-    return _averaged("contrastive", (similar * squared + ~similar * square(gap)) / 2, reduce)
+    # Chosen, not multiplied by 0: the other of the two may be infinite.
+    return _averaged("contrastive", where(similar, squared, square(gap)) / 2, reduce)
 
 
 def triplet(anchor, positive, negative, margin: float = 0.2, reduce: str = "mean") -> Variable:
@@ -83,14 +85,15 @@ def triplet(anchor, positive, negative, margin: float = 0.2, reduce: str = "mean
         "triplet", anchor=anchor, positive=positive, negative=negative
     )
     check_ndim("triplet", 2, anchor=anchor)
-    _check_margin("triplet", margin)
+    margin = _checked_margin("triplet", margin)
     further = (square(anchor - positive) - square(anchor - negative)).sum(axis=1)
     return _averaged("triplet", relu(further + margin), reduce)
 
 
-def _check_margin(function, margin):
+def _checked_margin(function, margin):
     if not isinstance(margin, Real) or not margin > 0:
         raise ValueError(f"{function}: margin is {margin!r}, expected a positive number")
+    return float(margin)
 
 
 def _averaged(function, losses, reduce):

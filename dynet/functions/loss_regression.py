@@ -267,7 +267,8 @@ def gaussian_nll(x, mean, ln_var, reduce: str = "sum") -> Variable:
     """
     x, mean, ln_var = alike("gaussian_nll", x=x, mean=mean, ln_var=ln_var)
     check_choice("gaussian_nll", ("sum", "no"), reduce=reduce)
-    losses = (square(x - mean) * exp(-ln_var) + ln_var + math.log(2 * math.pi)) / 2
+    # The quotient is squared, and not its parts, which may be out of range where it is not.
+    losses = (square((x - mean) * exp(ln_var * -0.5)) + ln_var + math.log(2 * math.pi)) / 2
     return _reduced(losses, reduce)
 
 

@@ -71,15 +71,16 @@ def negative_sampling(
         )
     if not isinstance(sample_size, (int, np.integer)) or sample_size < 0:
         raise ValueError(f"negative_sampling: sample_size is {sample_size!r}, expected 0, 1, ...")
-    samples = _draw(sampler, (len(labels), int(sample_size) + 1))
-    samples[:, 0] = labels
     kept = (labels != IGNORE_LABEL).nonzero()[0]
+    samples = _draw(sampler, (len(labels), int(sample_size) + 1))
+    _check_range("what the sampler drew", samples[kept, 1:], table)
+    _check_range("t", labels[kept], table)
+    samples = samples.astype(np.int64)  # a copy: the sampler may keep its own
+    samples[:, 0] = labels
     if len(kept) < len(labels):
         x, looked_up = x[kept], samples[kept]
     else:
         looked_up = samples
-    _check_range("what the sampler drew", looked_up[:, 1:], table)
-    _check_range("t", looked_up[:, 0], table)
 
     towards = get_array_module(table).ones(looked_up.shape[1], table.dtype)
     towards[0] = -1
@@ -103,7 +104,7 @@ def _draw(sampler, shape):
     samples = sampler(shape)
     check_integers("negative_sampling", **{"what the sampler drew": samples})
     check_shape("negative_sampling", shape, **{"what the sampler drew": samples})
-    return samples.astype(np.int64)  # a copy: the sampler may keep its own
+    return samples
 
 
 def _check_range(what, labels, table):

@@ -7,7 +7,8 @@ from scipy import special
 
 from ..kernels import error_function as kernels
 from ..variable import Variable
-from .elementary import Elementary, Flat, real
+from .checks import real
+from .elementary import Elementary, Flat
 from .numpy_protocol import implements
 
 __all__ = [
@@ -423,7 +424,8 @@ class Arctan(Elementary):
         return np.arctan(x)
 
     def slope(self, x):
-        return 1 / (1 + x * x)
+        with np.errstate(over="ignore"):  # 1 over infinity is the slope there
+            return 1 / (1 + x * x)
 
 
 @implements(np.arctan)
@@ -495,6 +497,18 @@ def cosh(x) -> Variable:
 # -- the error function -------------------------------------------------------------------------
 
 
+def check_scipy_knows(function, x):
+    """Raise if ``x`` is of a wider format than SciPy's functions take."""
+    if x.dtype.itemsize > 8:
+        raise TypeError(f"{function}: x is {x.dtype}, expected float16, float32 or float64")
+
+
+def bell(x):
+    """``exp(-x * x)``, of an array or Variable: 0 far out, where the square may be too large."""
+    near = np.clip(x, -30, 30)
+    return np.exp(-near * near)
+
+
 class Erf(Elementary):
     """The error function"""
 
@@ -502,10 +516,11 @@ class Erf(Elementary):
     value_kernel = staticmethod(kernels.erf_forward)
 
     def value(self, x):
-        return special.erf(x).astype(x.dtype)  # SciPy makes float32 of float16
+        check_scipy_knows("erf", x)
+        return special.erf(x).astype(x.dtype.char)  # SciPy makes float32 of float16
 
     def slope(self, x):
-        return 2 / math.sqrt(math.pi) * np.exp(-x * x)
+        return 2 / math.sqrt(math.pi) * bell(x)
 
 
 @implements(special.erf)
@@ -529,10 +544,11 @@ class Erfc(Elementary):
     value_kernel = staticmethod(kernels.erfc_forward)
 
     def value(self, x):
-        return special.erfc(x).astype(x.dtype)  # SciPy makes float32 of float16
+        check_scipy_knows("erfc", x)
+        return special.erfc(x).astype(x.dtype.char)  # SciPy makes float32 of float16
 
     def slope(self, x):
-        return -2 / math.sqrt(math.pi) * np.exp(-x * x)
+        return -2 / math.sqrt(math.pi) * bell(x)
 
 
 @implements(special.erfc)

@@ -66,7 +66,7 @@ def dropout(x, ratio: float = 0.5, *, mask=None, return_mask: bool = False):
     ...     F.dropout(np.ones(5)).array
     array([1., 1., 1., 1., 1.])
     """
-    _check_ratio("dropout", ratio)
+    ratio = _ratio("dropout", ratio)
     array = x.array if isinstance(x, Variable) else x
     check_floating("dropout", x=array)
     if not config.train:
@@ -166,7 +166,7 @@ def gumbel_softmax(log_pi, tau: float = 0.1, axis: int = 1) -> Variable:
     check_floating("gumbel_softmax", log_pi=array)
     axis = normal_axis("gumbel_softmax", axis, array)
     g = get_array_module(array).asarray(random.generator().gumbel(size=array.shape))
-    return softmax((log_pi + g.astype(array.dtype)) / tau, axis=axis)
+    return softmax((log_pi + g.astype(array.dtype)) / float(tau), axis=axis)
 
 
 class Zoneout(Function):
@@ -184,7 +184,7 @@ class Zoneout(Function):
 
     def backward(self, gy):
         (keep,) = self.saved
-        return gy * ~keep, gy * keep
+        return gy * ~keep if self.wants(0) else None, gy * keep if self.wants(1) else None
 
 
 def zoneout(h, x, ratio: float = 0.5) -> Variable:
@@ -213,7 +213,7 @@ def zoneout(h, x, ratio: float = 0.5) -> Variable:
     ...     F.zoneout(np.array([0.0]), np.array([4.0]), 0.25).array
     array([3.])
     """
-    _check_ratio("zoneout", ratio)
+    ratio = _ratio("zoneout", ratio)
     arrays = {n: v.array if isinstance(v, Variable) else v for n, v in (("h", h), ("x", x))}
     check_floating("zoneout", **arrays)
     check_same_shape("zoneout", **arrays)
@@ -222,8 +222,10 @@ def zoneout(h, x, ratio: float = 0.5) -> Variable:
     return Zoneout(ratio).apply(h, x)
 
 
-def _check_ratio(function, ratio):
+def _ratio(function, ratio) -> float:
+    """A ratio as a Python number, checked."""
     if not (isinstance(ratio, (float, int, np.floating)) and 0 <= ratio < 1):
         raise ValueError(
             f"{function}: ratio is {ratio!r}, expected a number from 0 up to, not including, 1"
         )
+    return float(ratio)

@@ -7,7 +7,15 @@ import numpy as np
 from ..function import Function
 from ..kernels import normalization as kernels
 from ..variable import Variable
-from .checks import check_floating, check_ndim, check_shape, normal_axes
+from .checks import (
+    check_floating,
+    check_integer,
+    check_ndim,
+    check_shape,
+    normal_axes,
+    not_negative,
+    real,
+)
 
 __all__ = [
     "batch_normalization",
@@ -130,11 +138,12 @@ def batch_normalization(
         x: ``(N, C)`` or ``(N, C, d1, ...)``, floating; with ``axis``, any shape.
         gamma, beta: scale and shift, of the shape of ``x`` without the averaged axes, ``(C,)``;
             of its dtype. With two axes ``(C, D)`` they belong to ``x`` of ``(N, C, D, ...)``.
-        eps: is added to the variance.
+        eps: is added to the variance; not negative.
         running_mean, running_var: arrays of the shape of ``gamma``; if given, they are moved
             towards this batch's mean and its unbiased variance, in place. They take no part in
             the result. An empty batch leaves them as they are.
-        decay: how much of the running statistics stays: ``r = decay * r + (1 - decay) * new``.
+        decay: how much of the running statistics stays, from 0 to 1:
+            ``r = decay * r + (1 - decay) * new``.
         axis: the axes that are averaged over; by default the first, and those after the ones of
             ``gamma``.
 
@@ -153,7 +162,10 @@ def batch_normalization(
     array([[-1., -1.],
            [ 1.,  1.]])
     """
-    _check_numbers("batch_normalization", eps=eps, decay=decay)
+    eps = not_negative("batch_normalization", eps=eps)
+    decay = real("batch_normalization", decay=decay)
+    if not 0 <= decay <= 1:
+        raise ValueError(f"batch_normalization: decay is {decay}, expected a number from 0 to 1")
     f = BatchNormalization(eps, axis)
     y = f.apply(x, gamma, beta)
     _, gamma, _, (mean, var) = f.saved
@@ -162,6 +174,11 @@ def batch_normalization(
     for name, running in given.items():
         check_floating("batch_normalization", **{name: running})
         check_shape("batch_normalization", gamma.shape, **{name: running})
+        if not getattr(running.flags, "writeable", True):  # which only NumPy's arrays say
+            raise ValueError(
+                f"batch_normalization: {name} is read-only, expected an array to move "
+                f"({name}: {running.shape})"
+            )
     count = y.size // max(gamma.size, 1)
     if count > 0:
         new = {"running_mean": mean, "running_var": var * (count / max(count - 1, 1))}
@@ -199,10 +216,17 @@ class FixedBatchNormalization(Function):
         across = _across(x, self.key)
         inv_std = 1 / np.sqrt(var + self.eps)
         scale = gamma * inv_std
-        gx = gy * scale.reshape(across) if self.wants(0) else None
-        gbeta = gy.sum(axis=axis)
-        product = (gy * (x - mean.reshape(across))).sum(axis=axis)
-        return gx, product * inv_std, gbeta, -gbeta * scale, product * scale / (var + self.eps) / -2
+        gx = ggamma = gbeta = gmean = gvar = None
+        if self.wants(0):
+            gx = gy * scale.reshape(across)
+        if self.wants(2) or self.wants(3):
+            gbeta = gy.sum(axis=axis)
+            gmean = -gbeta * scale
+        if self.wants(1) or self.wants(4):
+            product = (gy * (x - mean.reshape(across))).sum(axis=axis)
+            ggamma = product * inv_std
+            gvar = product * scale / (var + self.eps) / -2
+        return gx, ggamma, gbeta, gmean, gvar
 
 
 def fixed_batch_normalization(
@@ -219,7 +243,7 @@ def fixed_batch_normalization(
     Args:
         x: ``(N, C)`` or ``(N, C, d1, ...)``, floating; with ``axis``, any shape.
         gamma, beta, mean, var: ``(C,)``, as for ``batch_normalization``; of the dtype of ``x``.
-        eps: is added to the variance.
+        eps: is added to the variance; not negative.
         axis: the axes that the statistics were averaged over, as for ``batch_normalization``.
 
     Returns:
@@ -234,7 +258,7 @@ def fixed_batch_normalization(
     >>> F.fixed_batch_normalization(np.array([[7.0]]), one, 0 * one, 3 * one, 4 * one, 0).array
     array([[2.]])
     """
-    _check_numbers("fixed_batch_normalization", eps=eps)
+    eps = not_negative("fixed_batch_normalization", eps=eps)
     return FixedBatchNormalization(eps, axis).apply(x, gamma, beta, mean, var)
 
 
@@ -293,7 +317,7 @@ def group_normalization(x, groups: int, gamma, beta, eps: float = 1e-5) -> Varia
         x: ``(N, C, d1, ...)``, floating.
         groups: how many groups the channels make, C / groups neighbours each.
         gamma, beta: scale and shift of each channel, ``(C,)``, of the dtype of ``x``.
-        eps: is added to the variance.
+        eps: is added to the variance; not negative.
 
     Returns:
         Variable: of the shape of ``x``.
@@ -309,7 +333,7 @@ def group_normalization(x, groups: int, gamma, beta, eps: float = 1e-5) -> Varia
     >>> F.group_normalization(x, 2, np.ones(4), np.zeros(4), eps=0).array
     array([[-1.,  1., -1.,  1.]])
     """
-    _check_numbers("group_normalization", eps=eps)
+    eps = not_negative("group_normalization", eps=eps)
     return GroupNormalization(groups, eps).apply(x, gamma, beta)
 
 
@@ -336,7 +360,7 @@ def layer_normalization(x, gamma, beta, eps: float = 1e-5) -> Variable:
     Args:
         x: ``(N, C)``, floating.
         gamma, beta: scale and shift, ``(C,)``, of the dtype of ``x``.
-        eps: is added to the variance.
+        eps: is added to the variance; not negative.
 
     Returns:
         Variable: ``(N, C)``.
@@ -351,7 +375,7 @@ def layer_normalization(x, gamma, beta, eps: float = 1e-5) -> Variable:
     >>> F.layer_normalization(np.array([[1.0, 3.0]]), np.ones(2), np.zeros(2), eps=0).array
     array([[-1.,  1.]])
     """
-    _check_numbers("layer_normalization", eps=eps)
+    eps = not_negative("layer_normalization", eps=eps)
     return LayerNormalization(eps).apply(x, gamma, beta)
 
 
@@ -434,11 +458,11 @@ def local_response_normalization(
     >>> F.local_response_normalization(np.array([[6.0, 8.0]]), n=3, k=0, alpha=1, beta=0.5).array
     array([[0.6, 0.8]])
     """
-    _check_numbers("local_response_normalization", n=n, k=k, alpha=alpha, beta=beta)
-    if not isinstance(n, (int, np.integer)):
-        raise TypeError(f"local_response_normalization: n is {n!r}, expected an integer")
+    name = "local_response_normalization"
+    check_integer(name, n=n)
     if n < 1:
-        raise ValueError(f"local_response_normalization: n is {n}, expected a positive number")
+        raise ValueError(f"{name}: n is {n}, expected a positive number")
+    k, alpha, beta = real(name, k=k), real(name, alpha=alpha), real(name, beta=beta)
     return LocalResponseNormalization(n, k, alpha, beta).apply(x)
 
 
@@ -475,7 +499,7 @@ def normalize(x, eps: float = 1e-5, axis: int | tuple[int, ...] = 1) -> Variable
 
     Args:
         x: any shape with such axes, floating.
-        eps: is added to the length.
+        eps: is added to the length; not negative.
         axis: the axis, or axes, along which the elements are those of one vector.
 
     Returns:
@@ -489,12 +513,5 @@ def normalize(x, eps: float = 1e-5, axis: int | tuple[int, ...] = 1) -> Variable
     >>> F.normalize(np.array([[3.0, 4.0]]), eps=0).array
     array([[0.6, 0.8]])
     """
-    _check_numbers("normalize", eps=eps)
+    eps = not_negative("normalize", eps=eps)
     return Normalize(eps, axis).apply(x)
-
-
-def _check_numbers(function, **named):
-    """Raise unless every argument is a real number."""
-    for name, value in named.items():
-        if not isinstance(value, (float, int, np.floating, np.integer)):
-            raise TypeError(f"{function}: {name} is {value!r}, expected a number")

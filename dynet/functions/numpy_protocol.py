@@ -10,6 +10,8 @@ and CuPy's arrays and on Variables.
 import inspect
 from collections.abc import Callable
 
+import numpy as np
+
 from ..variable import Variable
 
 # The function of dynet for each of NumPy's.
@@ -30,12 +32,12 @@ def implements(*numpy_functions: Callable) -> Callable:
 def _array_ufunc(variable, ufunc, method, *inputs, **keywords):
     if method != "__call__":
         raise TypeError(
-            f"np.{ufunc.__name__}.{method}: of a Variable, expected an ordinary call; "
+            f"{_name(ufunc)}.{method}: of a Variable, expected an ordinary call; "
             "use the functions of dynet, or `.array` where no gradient is wanted"
         )
     if keywords.get("out") is not None:
         raise TypeError(
-            f"np.{ufunc.__name__}: a Variable cannot be written into an array, which would lose "
+            f"{_name(ufunc)}: a Variable cannot be written into an array, which would lose "
             "its gradient; write `y = x + v` for `x += v`, without `out`"
         )
     return _call(ufunc, inputs, keywords)
@@ -45,11 +47,23 @@ def _array_function(variable, function, types, arguments, keywords):
     return _call(function, arguments, keywords)
 
 
+def _name(function):
+    """As users write it: ``np.linalg.inv``."""
+    module = getattr(function, "__module__", None) or "numpy"
+    return f"{module.replace('numpy', 'np')}.{function.__name__}"
+
+
 def _call(function, arguments, keywords):
     ours = IMPLEMENTATIONS.get(function)
+    if keywords:  # without those that say nothing, like `out=None`
+        keywords = {
+            name: value
+            for name, value in keywords.items()
+            if value is not np._NoValue and not (value is None and name in ("dtype", "out"))
+        }
     if ours is None:
         raise TypeError(
-            f"np.{function.__name__}: dynet has no such function of Variables; "
+            f"{_name(function)}: dynet has no such function of Variables; "
             "use `.array` where no gradient is wanted"
         )
     try:
@@ -60,8 +74,7 @@ def _call(function, arguments, keywords):
             inspect.signature(ours).bind(*arguments, **keywords)
         except TypeError as error:
             raise TypeError(
-                f"np.{function.__name__}: of a Variable: {error}; it takes "
-                f"{inspect.signature(ours)}"
+                f"{_name(function)}: of a Variable: {error}; it takes {inspect.signature(ours)}"
             ) from None
         raise
 

@@ -11,7 +11,7 @@ from ..backend import get_array_module
 from ..function import Function
 from ..kernels import reduction as kernels
 from ..variable import Variable
-from .checks import check_array, check_floating, normal_axes, normal_axis
+from .checks import check_floating, check_numbers, normal_axes, normal_axis
 from .numpy_protocol import implements
 
 __all__ = [
@@ -46,9 +46,9 @@ class Reduction(Function):
     def forward(self, x):
         try:
             y = self.reduce(x)
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
             function = self.name.lower()
-            check_array(function, x=x)
+            check_numbers(function, x=x)
             normal_axes(function, self.axis, x)
             if x.size == 0 and isinstance(error, ValueError):
                 raise _no_elements(function, x, self.axis) from None
@@ -121,15 +121,17 @@ class Mean(Sum):
 
     def reduce(self, x):
         if x.dtype.kind != "f":
-            check_floating("mean", x=x)
+            check_floating(self.name.lower(), x=x)
+        if x.dtype.itemsize == 2:  # a sum of float16 would soon be too large a number
+            return self.reduce(x.astype(np.float32)).astype(np.float16)
         total = super().reduce(x)
         if x.size == 0 and total.size:
-            raise _no_elements("mean", x, self.axis)
+            raise _no_elements(self.name.lower(), x, self.axis)
         self.count = x.size // (total.size or 1)
         return total / (self.count or 1)
 
     def backward(self, gy):
-        return super().backward(gy / (self.count or 1))
+        return super().backward(gy * (1 / (self.count or 1)))
 
 
 @_of_numpy(np.mean)
@@ -150,6 +152,12 @@ def mean(x, axis=None, keepdims: bool = False) -> Variable:
     array([2.])
     """
     return Mean(axis, keepdims).apply(x)
+
+
+class Average(Mean):
+    """The same, as ``average`` without weights"""
+
+    __slots__ = ()
 
 
 def average(x, axis=None, weights=None, keepdims: bool = False) -> Variable:
@@ -173,7 +181,7 @@ def average(x, axis=None, weights=None, keepdims: bool = False) -> Variable:
     2.0
     """
     if weights is None:
-        return Mean(axis, keepdims).apply(x)
+        return Average(axis, keepdims).apply(x)
     check_floating("average", x=_array(x), weights=_array(weights))
     axes = normal_axes("average", axis, x)
     if weights.shape != x.shape:
@@ -420,7 +428,7 @@ class CumSum(Function):
 
 def _along_axis(function, x, axis):
     """The argument checked, flat if there is no axis, and the axis counted from the front."""
-    check_array(function, x=_array(x))
+    check_numbers(function, x=_array(x))
     if axis is None:
         return x.reshape(-1), 0
     return x, normal_axis(function, axis, x)
@@ -505,7 +513,7 @@ def cumprod(x, axis: int | None = None) -> Variable:
 def _place_of(extreme, x, axis):
     """``argmax`` or ``argmin``, by name: a place has no gradient, so nothing is recorded."""
     x = _array(x)
-    check_array(extreme, x=x)
+    check_numbers(extreme, x=x)
     if axis is not None:
         axis = normal_axis(extreme, axis, x)
     if (x.size if axis is None else x.shape[axis]) == 0:

@@ -8,7 +8,8 @@ from ..backprop import sweep
 from ..config import config, using_config
 from ..function import Function, next_number, variable_at
 from ..higher_order import Identity, backward_recorded
-from ..variable import Variable
+from ..variable import Leaf, Variable
+from .checks import check_floating, real
 
 __all__ = ["clip_gradient", "forget"]
 
@@ -22,6 +23,7 @@ class ClipGradient(Function):
         self.limit = limit
 
     def forward(self, x):
+        check_floating("clip_gradient", x=x)
         return x
 
     def backward(self, gy):
@@ -42,6 +44,7 @@ def clip_gradient(x, limit: float) -> Variable:
 
     Raises:
         ValueError: ``limit`` is not above 0.
+        TypeError: ``x`` is not floating, or ``limit`` no number.
 
     >>> import numpy as np, dynet, dynet.functions as F
     >>> x = dynet.Variable(np.array([1.0, 2.0]))
@@ -49,6 +52,7 @@ def clip_gradient(x, limit: float) -> Variable:
     >>> x.grad
     array([ 0.1 , -0.01])
     """
+    limit = real("clip_gradient", limit=limit)
     if not limit > 0:
         raise ValueError(f"clip_gradient: limit is {limit!r}, expected a number above 0")
     return ClipGradient(limit).apply(x)
@@ -115,6 +119,8 @@ def _used_from_outside(xs, ys, start):
         if node in seen:
             continue
         seen.add(node)
+        if type(node) is Leaf and node.variable() is None:
+            continue  # func made it for itself, and nobody can look at its gradient any more
         if node.number < start:
             outside.append(node)
         else:
@@ -139,7 +145,7 @@ def forget(func, *xs):
         What ``func`` returns.
 
     Raises:
-        TypeError: ``func`` returns something else.
+        TypeError: ``func`` is no function, or returns something else.
         RuntimeError: in the backward pass, if ``func`` uses other Variables than the first time.
 
     T. Chen et al., "Training Deep Nets with Sublinear Memory Cost" (2016).
@@ -153,6 +159,8 @@ def forget(func, *xs):
     >>> print(x.grad, w.grad)
     12.0 4.0
     """
+    if not callable(func):
+        raise TypeError(f"forget: func is {type(func).__name__}, expected a callable")
     if not config.enable_backprop:
         return func(*xs)
     state, start = random.get_state(), next_number()
@@ -160,14 +168,14 @@ def forget(func, *xs):
     # Recorded this once, and at once forgotten, to find what it uses besides its arguments.
     result = func(*branches)
     ys = result if isinstance(result, tuple) else (result,)
-    if not any([isinstance(y, Variable) and y.requires_grad for y in ys]):
-        return result
     arrays = tuple([y.array if isinstance(y, Variable) else y for y in ys])
     for y in arrays:
         if not is_array(y):
             raise TypeError(
                 f"forget: func returned {type(y).__name__}, expected a Variable or a tuple of them"
             )
+    if not any([isinstance(y, Variable) and y.requires_grad for y in ys]):
+        return result
     outside = _used_from_outside(branches, ys, start)
     forgotten = Forget(func, arrays if ys is result else arrays[0], len(xs), state)
     return forgotten.apply(*xs, *[variable_at(node, None) for node in outside])

@@ -51,7 +51,7 @@ def relu(x):
 def relu_grad(y, gy):
     """``gy`` where the result ``y`` of relu is positive, else 0."""
     if not type(y) is type(gy) is np.ndarray or y.dtype.char not in "fd":
-        return gy * (y > 0)
+        return np.where(y <= 0, 0, gy)
     gx = np.empty(gy.shape, gy.dtype)
     relu_backward(y, gy, gx)
     return gx

@@ -16,7 +16,7 @@ def add_bias_in_place(y, b):
 
 def add_bias(y, b):
     """``y += b`` for ``y`` (N, out), ``b`` (out,); NumPy's broadcast costs five times as much."""
-    if type(y) is np.ndarray:
+    if type(y) is np.ndarray and y.dtype.char in "fd":
         add_bias_in_place(y, b)
     else:
         y += b

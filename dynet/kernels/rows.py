@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from ..backend import get_array_module
+from .arithmetic import compiled
 
 
 @njit(cache=True)
@@ -54,7 +55,7 @@ def sum_rows_to(x, y):
 
 def sum_rows(x):
     """The rows of ``x`` (N, out) summed to ``(out,)``; NumPy's own sum takes four times as long."""
-    if type(x) is not np.ndarray:
+    if not compiled(x):
         return x.sum(axis=0)
     y = np.empty(x.shape[1], x.dtype)
     sum_rows_to(x, y)
@@ -67,7 +68,7 @@ def scatter_add(ids, gy, table):
     The look-up has checked the ids; one that was overwritten since, and now lies outside the
     table, is passed over. Debug mode keeps ids from being overwritten.
     """
-    if type(table) is np.ndarray:
+    if compiled(table):
         scatter_rows(ids, gy, table)
     else:
         inside = (ids >= 0) & (ids < len(table))
@@ -80,7 +81,7 @@ def gather(ids, table, ignore=None):
     Raises:
         IndexError: an id is outside the table.
     """
-    if type(table) is np.ndarray:
+    if compiled(table):
         y = np.empty((ids.size, table.shape[1]), table.dtype)
         wrong = gather_rows(ids, table, ignore is not None, ignore or 0, y)
         if wrong >= 0:

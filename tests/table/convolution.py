@@ -96,7 +96,18 @@ ROWS = [
         ),
         convolved,
         torch_function("conv2d"),
-        bench=lambda n, m: inputs(x(n, 16, 14, 14), x(min(m, 32), 16, 3, 3), x(min(m, 32))),
+        bench={
+            f"64x{c}x{size}x{size}, {o} of {k}x{k}": inputs(
+                x(64, c, size, size), x(o, c, k, k), x(o)
+            )
+            for c, size, o, k in (
+                (1, 28, 20, 5),
+                (20, 12, 50, 5),
+                (3, 32, 32, 3),
+                (32, 14, 64, 3),
+                (64, 28, 64, 3),
+            )
+        },
     ),
     convolution(
         "one size of stride and pad", inputs(x(2, 2, 5, 6), x(3, 2, 3, 3), x(3)), stride=2, pad=1

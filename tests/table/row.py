@@ -28,9 +28,9 @@ class Row:
     flat: bool = False
     # Why there is no case with an empty array, where the function has no meaning for one.
     never_empty: str | None = None
-    # For `benchmarks.functions`: from (rows, columns) to inputs of about that size; and a fused
-    # function put together from plain ones.
-    bench: Callable | None = None
+    # For `benchmarks.functions`: from (rows, columns) to inputs of about that size, or inputs by
+    # a label that says their sizes; and a fused function put together from plain ones.
+    bench: Callable | dict[str, Callable] | None = None
     composed: Callable | None = None
     # How far the value may be from NumPy's, relatively.
     rtol: float = 1e-13
