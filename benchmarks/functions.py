@@ -40,6 +40,16 @@ def table_of_tests():
     return module.TABLE
 
 
+def rows_to_measure(table):
+    """The rows with a peer, and of a function that has none the first with inputs for this."""
+    rows = {}
+    for row in table:
+        name = row.name.partition(":")[0]
+        if row.bench is not None and (row.torch or row.composed or name not in rows):
+            rows.setdefault(name, []).append(row)
+    return [row for of_function in rows.values() for row in of_function]
+
+
 def inputs_of(row, sizes):
     """By label, the arrays to run a row on: float32 where a gradient is wanted."""
     builders = row.bench
@@ -170,7 +180,7 @@ def main():
     common.keep_to_cores(args.threads)
     load_at_start = common.load_at_start()
     sizes = [tuple(int(n) for n in size.split("x")) for size in args.sizes.split(",")]
-    rows = [row for row in table_of_tests() if row.bench is not None]
+    rows = rows_to_measure(table_of_tests())
     if args.only:
         names = set(args.only.split(","))
         unknown = names - {row.name.partition(":")[0] for row in rows}

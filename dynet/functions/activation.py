@@ -6,7 +6,7 @@ import numpy as np
 
 from ..function import Function
 from ..kernels import activation as kernels
-from ..kernels.arithmetic import where
+from ..kernels.arithmetic import COMPILED, where
 from ..variable import Variable
 from .array import reshape, sum_to
 from .checks import check_choice, check_floating, normal_axis, real
@@ -46,9 +46,11 @@ class ReLU(Function):
     saves = (-1,)
 
     def forward(self, x):
-        if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        if type(x) is np.ndarray and x.dtype in COMPILED:
+            y = kernels.relu(x)
+        else:
             check_floating("relu", x=x)
-        y = kernels.relu(x)
+            y = np.maximum(x, 0)
         self.save(y)
         return y
 

@@ -18,7 +18,9 @@ __all__ = ["accuracy", "binary_accuracy", "f1_score", "precision", "r2_score", "
 
 
 def _measure(xp, value, dtype):
-    return Variable(xp.asarray(value, dtype), requires_grad=False)
+    value = xp.asarray(value, dtype)
+    value = value.astype(value.dtype.newbyteorder("="))  # scores may be of the other byte order
+    return Variable(value, requires_grad=False)
 
 
 def accuracy(y, t, ignore_label: int | None = None) -> Variable:

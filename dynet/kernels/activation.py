@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from .arithmetic import compiled
+from .arithmetic import COMPILED, compiled
 from .elementary import exp, expm1, log, log1p, sigmoid
 from .error_function import erfc
 
@@ -40,9 +40,7 @@ def relu_backward(y, gy, gx):
 
 
 def relu(x):
-    """``max(x, 0)``; ``x`` any shape."""
-    if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.dtype.isnative:
-        return np.maximum(x, 0)
+    """``max(x, 0)``; ``x`` any shape, NumPy's, float32 or float64."""
     y = np.empty(x.shape, x.dtype)
     relu_forward(x, y)
     return y
@@ -50,7 +48,7 @@ def relu(x):
 
 def relu_grad(y, gy):
     """``gy`` where the result ``y`` of relu is positive, else 0."""
-    if not type(y) is type(gy) is np.ndarray or y.dtype.char not in "fd":
+    if not type(y) is type(gy) is np.ndarray or y.dtype not in COMPILED:
         return np.where(y <= 0, 0, gy)
     gx = np.empty(gy.shape, gy.dtype)
     relu_backward(y, gy, gx)

@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from .arithmetic import COMPILED
+
 
 @njit(cache=True)
 def add_bias_in_place(y, b):
@@ -16,7 +18,7 @@ def add_bias_in_place(y, b):
 
 def add_bias(y, b):
     """``y += b`` for ``y`` (N, out), ``b`` (out,); NumPy's broadcast costs five times as much."""
-    if type(y) is np.ndarray and y.dtype.char in "fd":
+    if type(y) is np.ndarray and y.dtype in COMPILED:
         add_bias_in_place(y, b)
     else:
         y += b

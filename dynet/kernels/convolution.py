@@ -24,6 +24,7 @@ from numba import config, njit
 
 from ..backend import get_array_module
 from . import tile
+from .arithmetic import compiled
 from .tile import ROWS, VECTOR_BYTES
 
 # So many windows are gone through at a time: of the smallest images several, of a large one a
@@ -265,11 +266,6 @@ def correlate_with_gradients(x, top, left, frame, places, taps, gy, width, first
 
 
 # -- on arrays ----------------------------------------------------------------------------------
-
-
-def compiled(x) -> bool:
-    """Whether the kernels take this array; for others there are the array module's functions."""
-    return type(x) is np.ndarray and x.dtype in (np.float32, np.float64) and x.dtype.isnative
 
 
 def _share(work, n, multiplications):

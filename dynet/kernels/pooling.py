@@ -10,7 +10,8 @@ import numpy as np
 from numba import njit, uint64
 
 from ..backend import get_array_module
-from .convolution import add_windows, compiled, windows
+from .arithmetic import compiled
+from .convolution import add_windows, windows
 
 # -- compiled -----------------------------------------------------------------------------------
 
