@@ -297,3 +297,35 @@ def test_kernels_of_products_refuse_shapes_that_do_not_fit():
     for gy, gx in (np.ones((2, 2)), x), (x, np.ones((3, 3))):
         with pytest.raises(ValueError, match="cumprod: the gradients' shapes"):
             kernels.cumprod_backward(x, gy, gx)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_kernels_of_maxima_refuse_arrays_that_do_not_fit(sign):
+    x, y = np.zeros((2, 3, 4)), np.zeros((2, 4))
+    for call in (
+        lambda: kernels.extreme_to(x, 1.0 * sign, y[:1]),
+        lambda: kernels.extreme_to(x[:, :0], 1.0 * sign, y),
+        lambda: kernels.share_to(x, y[:, :3], y, 1.0 * sign, x.copy()),
+        lambda: kernels.share_to(x, y, y[:1], 1.0 * sign, x.copy()),
+        lambda: kernels.share_to(x, y, y, 1.0 * sign, x[:1].copy()),
+    ):
+        with pytest.raises(ValueError):
+            call()
+
+
+@pytest.mark.parametrize("f", [F.max, F.min])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((5, 2), 1), ((2, 50), 0), ((3, 40, 2), -2), ((7,), 0)]
+)
+def test_extremes_with_ties_and_nan_are_the_same_from_the_kernel_and_the_expression(f, shape, axis):
+    a = np.random.default_rng(0).integers(0, 3, shape).astype(float)
+    a.flat[1] = np.nan
+    gradients = []
+    for create_graph in False, True:
+        x = Variable(a)
+        y = f(x, axis)
+        (gx,) = dynet.grad(y.sum(), x, create_graph=create_graph)
+        gradients.append(gx.array)
+    numpy = np.max if f is F.max else np.min
+    np.testing.assert_array_equal(y.array, numpy(a, axis))
+    np.testing.assert_array_equal(*gradients)

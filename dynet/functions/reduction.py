@@ -217,9 +217,11 @@ class Max(Reduction):
 
     __slots__ = ()
     saves = (0, -1)
-    beaten = np.less
+    sign = 1
 
     def reduce(self, x):
+        if kernels.is_short(x, self.axis):
+            return kernels.extreme(x, self.axis, self.sign)
         return x.max(axis=self.axis, keepdims=True)
 
     def forward(self, x):
@@ -229,10 +231,8 @@ class Max(Reduction):
 
     def backward(self, gy):
         x, y = self.saved
-        # Not the equal ones: where the value is NaN nothing equals it, and all get a share.
-        chosen = ~self.beaten(x, y.reshape(self.kept))
-        equals = chosen.sum(axis=self.axis, keepdims=True).astype(gy.dtype)
-        return gy.reshape(self.kept) / equals * chosen
+        y, gy = y.reshape(self.kept), gy.reshape(self.kept)
+        return kernels.extreme_grad(x, y, gy, self.axis, self.sign)
 
 
 @_of_numpy(np.max, np.amax)
@@ -265,9 +265,11 @@ class Min(Max):
     """The smallest element along some axes, or of all; equals share the gradient"""
 
     __slots__ = ()
-    beaten = np.greater
+    sign = -1
 
     def reduce(self, x):
+        if kernels.is_short(x, self.axis):
+            return kernels.extreme(x, self.axis, self.sign)
         return x.min(axis=self.axis, keepdims=True)
 
 

@@ -1,11 +1,16 @@
-"""Products along rows: the gradients of `prod` and `cumprod`, right also where elements are 0."""
+"""Reductions: products along rows, right also where elements are 0; and the largest along an axis."""
+
+import math
 
 import numpy as np
 from numba import njit
 
 from ..backend import get_array_module
+from .arithmetic import compiled
 
-COMPILED = np.dtype(np.float32), np.dtype(np.float64)
+# NumPy begins a loop anew for each stretch that it reduces. If they are no longer than this, that
+# takes more of its time than the elements do.
+SHORT = 32
 
 
 @njit(cache=True)
@@ -47,6 +52,85 @@ def cumprod_backward(x, gy, gx):
             later *= x[i, j]
 
 
+@njit(cache=True)
+def extreme_to(x, sign, y):
+    """The largest ``sign * x[i, :, k]``, times ``sign``, to ``y[i, k]``; NaN if there is one."""
+    outer, n, inner = x.shape
+    if n == 0 or y.shape != (outer, inner):
+        raise ValueError("max: the output's shape does not fit the input's")
+    for i in range(outer):
+        for k in range(inner):
+            y[i, k] = x[i, 0, k]
+        for j in range(1, n):
+            for k in range(inner):
+                if sign * x[i, j, k] > sign * y[i, k] or x[i, j, k] != x[i, j, k]:
+                    y[i, k] = x[i, j, k]
+
+
+@njit(cache=True, error_model="numpy")
+def share_to(x, y, gy, sign, gx):
+    """``gy[i, k]``, in even shares, to ``gx[i, j, k]`` for those j that nothing beats."""
+    outer, n, inner = x.shape
+    if y.shape != (outer, inner) or gy.shape != y.shape or gx.shape != x.shape:
+        raise ValueError("max: the gradients' shapes do not fit the input's")
+    equals = np.empty(inner, x.dtype)
+    for i in range(outer):
+        equals[:] = 0
+        for j in range(n):
+            for k in range(inner):
+                equals[k] += 0 if sign * x[i, j, k] < sign * y[i, k] else 1
+        for k in range(inner):
+            equals[k] = gy[i, k] / equals[k]
+        for j in range(n):
+            for k in range(inner):
+                gx[i, j, k] = 0 if sign * x[i, j, k] < sign * y[i, k] else equals[k]
+
+
+def is_short(x, axis) -> bool:
+    """Whether ``extreme`` is faster along this axis than NumPy is."""
+    along = type(axis) is int and -x.ndim <= axis < x.ndim
+    return along and 0 < x.shape[axis] <= SHORT and compiled(x)
+
+
+def _around(x, axis):
+    """A contiguous array as ``(outer, n, inner)``, n along the axis; all of it, if that is None."""
+    if axis is None:
+        return np.ascontiguousarray(x).reshape(1, x.size, 1)
+    axis %= x.ndim
+    outer = math.prod(x.shape[:axis])
+    inner = math.prod(x.shape[axis + 1 :])
+    return np.ascontiguousarray(x).reshape(outer, x.shape[axis], inner)
+
+
+def extreme(x, axis, sign):
+    """The largest along an axis (the smallest, if ``sign`` is -1), which stays, with length 1."""
+    x3 = _around(x, axis)
+    y = np.empty((x3.shape[0], x3.shape[2]), x.dtype)
+    extreme_to(x3, x.dtype.type(sign), y)
+    axis %= x.ndim
+    return y.reshape(*x.shape[:axis], 1, *x.shape[axis + 1 :])
+
+
+def extreme_grad(x, y, gy, axis, sign):
+    """The gradient of the largest along some axes, of the smallest, if ``sign`` is -1.
+
+    Args:
+        x: any shape.
+        y, gy: what came of it and its gradient; the reduced axes are there, with length 1.
+        axis: an integer, a tuple of them, or ``None``.
+    """
+    if compiled(x, y, gy) and type(axis) is not tuple:
+        x3 = _around(x, axis)
+        gx = np.empty_like(x3)
+        rows = x3.shape[0], x3.shape[2]
+        share_to(x3, y.reshape(rows), gy.reshape(rows), x.dtype.type(sign), gx)
+        return gx.reshape(x.shape)
+    # Not the equal ones: where the value is NaN nothing equals it, and all get a share.
+    chosen = ~(x < y if sign > 0 else x > y)
+    equals = chosen.sum(axis=axis, keepdims=True).astype(gy.dtype)
+    return gy / equals * chosen
+
+
 def product_of_others(x, gy):
     """``gy`` times the product of all other elements of the row, for each element.
 
@@ -57,7 +141,7 @@ def product_of_others(x, gy):
     Returns:
         array: ``(rows, n)``.
     """
-    if type(x) is np.ndarray and x.dtype in COMPILED:
+    if compiled(x, gy):
         gx = np.empty(x.shape, x.dtype)
         product_of_others_to(np.ascontiguousarray(x), np.ascontiguousarray(gy), gx)
         return gx
@@ -74,7 +158,7 @@ def cumprod_grad(x, gy):
     Returns:
         array: ``(rows, n)``.
     """
-    if type(x) is np.ndarray and x.dtype in COMPILED:
+    if compiled(x, gy):
         gx = np.empty(x.shape, x.dtype)
         cumprod_backward(np.ascontiguousarray(x), np.ascontiguousarray(gy), gx)
         return gx
