@@ -266,3 +266,10 @@ def test_a_kernel_refuses_arrays_that_do_not_fit(name, i, wrong):
     shapes = [*shapes[:i], wrong, *shapes[i + 1 :]]
     with pytest.raises(ValueError, match="normalization: "):
         kernel(*[z(*s) if type(s) is tuple else s for s in shapes])
+
+
+@pytest.mark.parametrize("name", ["running_mean", "running_var"])
+def test_running_statistics_in_a_variable_are_refused_for_they_would_not_move(name):
+    x, one = np.ones((2, 3)), np.ones(3)
+    with pytest.raises(TypeError, match=f"batch_normalization: {name} is a Variable"):
+        F.batch_normalization(x, one, one, **{name: Variable(one)})

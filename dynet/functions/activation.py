@@ -282,7 +282,7 @@ def maxout(x, pool_size: int, axis: int = 1) -> Variable:
     >>> F.maxout(np.array([[1.0, 5.0, 7.0, 2.0]]), 2).array
     array([[5., 7.]])
     """
-    check_floating("maxout", x=getattr(x, "array", x))
+    check_floating("maxout", x=x)
     axis = normal_axis("maxout", axis, x)
     n = x.shape[axis]
     if isinstance(pool_size, bool) or not isinstance(pool_size, (int, np.integer)):

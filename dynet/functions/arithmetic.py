@@ -13,7 +13,7 @@ from ..function import Function
 from ..kernels.arithmetic import where as select
 from ..variable import Variable
 from .array import reshape, sum_to
-from .checks import check_floating, check_numbers, described, normal_axis
+from .checks import check_floating, check_numbers, described, normal_axis, raw
 from .elementary import public_name
 from .numpy_protocol import implements
 
@@ -577,7 +577,7 @@ def scale(x, y, axis: int = 1) -> Variable:
 
 def _along(function, x, y, axis):
     """``y`` with an axis of length 1 for each axis of ``x`` that it lacks behind its own."""
-    check_floating(function, x=getattr(x, "array", x), y=getattr(y, "array", y))
+    check_floating(function, x=x, y=y)
     axis = normal_axis(function, axis, x)
     if y.shape != x.shape[axis : axis + y.ndim]:
         raise ValueError(
@@ -597,8 +597,8 @@ def _comparison(compare, ufunc):
     """A comparison has no gradient: it gives a plain array of booleans."""
 
     def compared(x, y):
-        x = x.array if isinstance(x, Variable) else x
-        y = y.array if isinstance(y, Variable) else y
+        x = raw(x)
+        y = raw(y)
         try:
             return compare(x, y)
         except (TypeError, ValueError) as error:

@@ -7,7 +7,7 @@ import numpy as np
 from ..backend import get_array_module, get_device
 from ..function import Function, variable_at
 from ..variable import Variable
-from .checks import check_array, check_integer, check_ndim, described
+from .checks import check_array, check_integer, check_ndim, described, raw
 from .numpy_protocol import implements
 
 __all__ = [
@@ -50,7 +50,7 @@ def refused(error: Exception, function: str, x, sentence: str, /, **settings) ->
 
 def array_of(function: str, x, name: str = "x"):
     """The array of a Variable, or ``x`` itself where that is an array; else a ``TypeError``."""
-    array = x.array if isinstance(x, Variable) else x
+    array = raw(x)
     check_array(function, **{name: array})
     return array
 
@@ -468,7 +468,7 @@ def broadcast(*args) -> tuple:
     try:
         shape = np.broadcast_shapes(*[x.shape for x in args])
     except (AttributeError, ValueError):
-        arrays = [x.array if isinstance(x, Variable) else x for x in args]
+        arrays = [raw(x) for x in args]
         check_array("broadcast", **{f"args[{i}]": x for i, x in enumerate(arrays)})
         shapes = ", ".join(str(x.shape) for x in arrays)
         raise ValueError(f"broadcast: the shapes {shapes} do not broadcast") from None

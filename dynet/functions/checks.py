@@ -1,4 +1,4 @@
-"""What functions ask of their arguments, and the sentences that say what came instead.
+"""What functions ask of their arguments, arrays or Variables, and what they say of others.
 
 A check costs a comparison or two; its sentence is composed only when it fails.
 """
@@ -6,10 +6,17 @@ A check costs a comparison or two; its sentence is composed only when it fails.
 import numpy as np
 
 from ..backend import is_array
+from ..variable import Variable
+
+
+def raw(x):
+    """The array of a Variable; anything else as it is."""
+    return x.array if isinstance(x, Variable) else x
 
 
 def described(x) -> str:
     """What an argument is, for messages: ``float32 (2, 3)``, or its type."""
+    x = raw(x)
     return f"{x.dtype} {x.shape}" if is_array(x) else type(x).__name__
 
 
@@ -17,7 +24,7 @@ def check_floating(function: str, **arrays) -> None:
     """Raise unless every argument is an array of one and the same floating dtype."""
     dtype = None
     for name, x in arrays.items():
-        if not is_array(x) or x.dtype.kind != "f":
+        if not is_array(raw(x)) or x.dtype.kind != "f":
             raise TypeError(f"{function}: {name} is {described(x)}, expected a floating array")
         if dtype is None:
             dtype = x.dtype
@@ -26,10 +33,20 @@ def check_floating(function: str, **arrays) -> None:
             raise TypeError(f"{function}: {came}; expected one floating dtype")
 
 
+def check_constants(function: str, **arrays) -> None:
+    """Raise if an argument is a Variable, whose gradient would be lost, or no floating array."""
+    for name, x in arrays.items():
+        if isinstance(x, Variable):
+            raise TypeError(
+                f"{function}: {name} is a Variable, expected an array: it gets no gradient"
+            )
+    check_floating(function, **arrays)
+
+
 def check_integers(function: str, **arrays) -> None:
     """Raise unless every argument is an array of integers."""
     for name, x in arrays.items():
-        if not is_array(x) or x.dtype.kind not in "iu":
+        if not is_array(raw(x)) or x.dtype.kind not in "iu":
             raise TypeError(f"{function}: {name} is {described(x)}, expected an array of integers")
 
 
@@ -43,14 +60,14 @@ def check_integer(function: str, **settings) -> None:
 def check_array(function: str, **arrays) -> None:
     """Raise unless every argument is an array, of whatever dtype."""
     for name, x in arrays.items():
-        if not is_array(x):
+        if not is_array(raw(x)):
             raise TypeError(f"{function}: {name} is {described(x)}, expected an array")
 
 
 def check_numbers(function: str, **arrays) -> None:
     """Raise unless every argument is an array of real numbers; booleans count as 0 and 1."""
     for name, x in arrays.items():
-        if not is_array(x) or x.dtype.kind not in "biuf":
+        if not is_array(raw(x)) or x.dtype.kind not in "biuf":
             raise TypeError(f"{function}: {name} is {described(x)}, expected an array of numbers")
 
 

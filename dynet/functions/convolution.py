@@ -183,7 +183,7 @@ def _convolution(geometry, x, W, b):
 def _check_operands(function, x, W, b, groups, axes):
     """What convolutions of all kinds ask of their arguments."""
     arrays = {"x": x, "W": W} if b is None else {"x": x, "W": W, "b": b}
-    check_floating(function, **{name: getattr(a, "array", a) for name, a in arrays.items()})
+    check_floating(function, **{name: a for name, a in arrays.items()})
     check_ndim(function, 2 + axes, x=x, W=W)
     if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)):
         raise TypeError(f"{function}: groups is {groups!r}, expected an integer")
@@ -379,7 +379,7 @@ def im2col(x, ksize, stride=1, pad=0, cover_all: bool = False, dilate=1) -> Vari
     <BLANKLINE>
             [[2., 4.]]]])
     """
-    check_floating("im2col", x=getattr(x, "array", x))
+    check_floating("im2col", x=x)
     check_ndim("im2col", 4, x=x)
     kernel = pair("im2col", "ksize", ksize, 1)
     return Im2Col(geometry_of("im2col", x, kernel, stride, pad, cover_all, dilate)).apply(x)

@@ -11,8 +11,9 @@ from .checks import (
     check_integers,
     check_same_shape,
     check_shape,
+    raw,
 )
-from .loss import check_labels, check_scores_and_labels, raw
+from .loss import check_labels, check_scores_and_labels
 
 __all__ = ["accuracy", "binary_accuracy", "f1_score", "precision", "r2_score", "recall"]
 

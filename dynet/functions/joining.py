@@ -11,7 +11,7 @@ from ..function import Function
 from ..kernels.repeat import sum_copies
 from ..variable import Variable
 from .array import REFUSALS, array_of, at_least, refused
-from .checks import check_array, check_choice, normal_axis
+from .checks import check_array, check_choice, normal_axis, raw
 from .indexing import Permutate
 from .numpy_protocol import implements
 
@@ -726,7 +726,7 @@ def transpose_sequence(xs) -> tuple:
     xs = _sequence("transpose_sequence", xs)
     if not xs:
         return ()
-    arrays = [x.array if isinstance(x, Variable) else x for x in xs]
+    arrays = [raw(x) for x in xs]
     lengths, _ = _check_sequences("transpose_sequence", arrays)
     for i in range(1, len(lengths)):
         if lengths[i] > lengths[i - 1]:

@@ -102,14 +102,10 @@ def matmul(a, b, transa: bool = False, transb: bool = False) -> Variable:
     array([3., 4.])
     """
     if transa or transb:
-        check_array("matmul", a=_array(a), b=_array(b))
+        check_array("matmul", a=a, b=b)
         a = _transposed(a) if transa and a.ndim > 1 else a
         b = _transposed(b) if transb and b.ndim > 1 else b
     return MatMul().apply(a, b)
-
-
-def _array(x):
-    return x.array if isinstance(x, Variable) else x
 
 
 class TensorDot(Function):
@@ -451,7 +447,7 @@ def batch_inv(a) -> Variable:
     >>> F.batch_inv(np.array([[[2.0]], [[4.0]]])).array.ravel()
     array([0.5 , 0.25])
     """
-    check_array("batch_inv", a=_array(a))
+    check_array("batch_inv", a=a)
     check_ndim("batch_inv", 3, a=a)
     return BatchInv().apply(a)
 
@@ -579,7 +575,7 @@ def batch_det(a) -> Variable:
     >>> F.batch_det(np.array([[[2.0]], [[4.0]]])).array
     array([2., 4.])
     """
-    check_array("batch_det", a=_array(a))
+    check_array("batch_det", a=a)
     check_ndim("batch_det", 3, a=a)
     return BatchDet().apply(a)
 

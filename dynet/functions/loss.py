@@ -9,7 +9,7 @@ from ..function import Function
 from ..kernels import loss as kernels
 from ..variable import Variable
 from .activation import relu, softplus
-from .checks import check_choice, check_floating, check_integers, check_ndim, check_same_shape
+from .checks import check_choice, check_floating, check_integers, check_ndim, check_same_shape, raw
 from .indexing import place
 from .math import exp, log
 
@@ -144,11 +144,6 @@ def check_labels(function, name, x, t, ignore_label=None):
             f"{function}: t holds the label {int(t[wrong][0])}, expected labels from 0 to "
             f"{x.shape[1] - 1} ({name}: {x.shape}, t: {t.shape})"
         )
-
-
-def raw(x):
-    """The array of a Variable; anything else as it is."""
-    return x.array if isinstance(x, Variable) else x
 
 
 def softmax_cross_entropy(

@@ -16,9 +16,9 @@ from .checks import (
     check_ndim,
     check_same_shape,
     check_shape,
+    raw,
 )
 from .indexing import place
-from .loss import raw
 from .math import exp, log
 
 __all__ = ["connectionist_temporal_classification"]

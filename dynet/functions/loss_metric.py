@@ -5,9 +5,8 @@ from numbers import Real
 from ..variable import Variable
 from .activation import relu
 from .arithmetic import where
-from .checks import check_choice, check_floating, check_integers, check_ndim, check_shape
+from .checks import check_choice, check_floating, check_integers, check_ndim, check_shape, raw
 from .linear_algebra import matmul
-from .loss import raw
 from .loss_regression import alike
 from .math import sqrt, square
 
@@ -128,7 +127,7 @@ def cross_covariance(y, z, reduce: str = "half_squared_sum") -> Variable:
     >>> F.cross_covariance(y, y).item()
     0.5
     """
-    check_floating("cross_covariance", y=raw(y), z=raw(z))
+    check_floating("cross_covariance", y=y, z=z)
     check_ndim("cross_covariance", 2, y=y, z=z)
     check_choice("cross_covariance", ("half_squared_sum", "no"), reduce=reduce)
     if len(y) != len(z) or len(y) == 0:

@@ -10,7 +10,6 @@ from ..variable import Variable
 from .activation import softplus
 from .arithmetic import absolute
 from .checks import check_choice, check_floating, check_same_shape
-from .loss import raw
 from .math import exp, expm1, square
 
 __all__ = [
@@ -33,7 +32,7 @@ def check_alike(function, **arrays):
 
 def alike(function, **arguments):
     """The arguments as Variables, checked: floating, of one dtype and one shape."""
-    check_alike(function, **{name: raw(x) for name, x in arguments.items()})
+    check_alike(function, **{name: x for name, x in arguments.items()})
     return [x if isinstance(x, Variable) else variable_at(None, x) for x in arguments.values()]
 
 

@@ -6,10 +6,9 @@ import numpy as np
 
 from ..backend import get_array_module
 from .activation import softplus
-from .checks import check_choice, check_floating, check_integers, check_ndim, check_shape
+from .checks import check_choice, check_floating, check_integers, check_ndim, check_shape, raw
 from .connection import embed_id
 from .indexing import place
-from .loss import raw
 
 __all__ = ["negative_sampling"]
 
@@ -59,7 +58,7 @@ def negative_sampling(
     1.3862943611198906
     """
     labels, table = raw(t), raw(W)
-    check_floating("negative_sampling", x=raw(x), W=table)
+    check_floating("negative_sampling", x=x, W=table)
     check_integers("negative_sampling", t=labels)
     check_ndim("negative_sampling", 2, x=x, W=W)
     check_shape("negative_sampling", x.shape[:1], t=labels)

@@ -10,7 +10,7 @@ from ..kernels import noise as kernels
 from ..variable import Variable
 from .activation import softmax
 from .arithmetic import Add, Mul
-from .checks import check_array, check_floating, check_same_shape, normal_axis
+from .checks import check_constants, check_floating, check_same_shape, normal_axis, raw
 
 __all__ = ["dropout", "gaussian", "gumbel_softmax", "zoneout"]
 
@@ -67,7 +67,7 @@ def dropout(x, ratio: float = 0.5, *, mask=None, return_mask: bool = False):
     array([1., 1., 1., 1., 1.])
     """
     ratio = _ratio("dropout", ratio)
-    array = x.array if isinstance(x, Variable) else x
+    array = raw(x)
     check_floating("dropout", x=array)
     if not config.train:
         y = x if isinstance(x, Variable) else variable_at(None, x)
@@ -76,7 +76,7 @@ def dropout(x, ratio: float = 0.5, *, mask=None, return_mask: bool = False):
         return Dropout(ratio).apply(x)
     if mask is None:
         mask = Dropout(ratio).forward(get_array_module(array).ones_like(array))
-    check_floating("dropout", x=array, mask=mask)
+    check_constants("dropout", x=array, mask=mask)
     check_same_shape("dropout", x=array, mask=mask)
     y = Mul().apply(x, mask)
     return (y, mask) if return_mask else y
@@ -125,12 +125,12 @@ def gaussian(mean, ln_var, *, eps=None, return_eps: bool = False):
     array([2.])
     """
     if eps is None:
-        array = mean.array if isinstance(mean, Variable) else mean
+        array = raw(mean)
         check_floating("gaussian", mean=array)
         drawn = random.normal(array.shape, np.float64).astype(array.dtype)
         eps = get_array_module(array).asarray(drawn)
     else:
-        check_array("gaussian", eps=eps)
+        check_constants("gaussian", eps=eps)
     y = Gaussian().apply(mean, ln_var, eps)
     return (y, eps) if return_eps else y
 
@@ -162,7 +162,7 @@ def gumbel_softmax(log_pi, tau: float = 0.1, axis: int = 1) -> Variable:
     """
     if not (isinstance(tau, (float, int, np.floating, np.integer)) and tau > 0):
         raise ValueError(f"gumbel_softmax: tau is {tau!r}, expected a positive number")
-    array = log_pi.array if isinstance(log_pi, Variable) else log_pi
+    array = raw(log_pi)
     check_floating("gumbel_softmax", log_pi=array)
     axis = normal_axis("gumbel_softmax", axis, array)
     g = get_array_module(array).asarray(random.generator().gumbel(size=array.shape))
@@ -214,7 +214,7 @@ def zoneout(h, x, ratio: float = 0.5) -> Variable:
     array([3.])
     """
     ratio = _ratio("zoneout", ratio)
-    arrays = {n: v.array if isinstance(v, Variable) else v for n, v in (("h", h), ("x", x))}
+    arrays = {n: raw(v) for n, v in (("h", h), ("x", x))}
     check_floating("zoneout", **arrays)
     check_same_shape("zoneout", **arrays)
     if not config.train:

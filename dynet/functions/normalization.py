@@ -8,6 +8,7 @@ from ..function import Function
 from ..kernels import normalization as kernels
 from ..variable import Variable
 from .checks import (
+    check_constants,
     check_floating,
     check_integer,
     check_ndim,
@@ -172,7 +173,7 @@ def batch_normalization(
     given = {"running_mean": running_mean, "running_var": running_var}
     given = {name: running for name, running in given.items() if running is not None}
     for name, running in given.items():
-        check_floating("batch_normalization", **{name: running})
+        check_constants("batch_normalization", **{name: running})
         check_shape("batch_normalization", gamma.shape, **{name: running})
         if not getattr(running.flags, "writeable", True):  # which only NumPy's arrays say
             raise ValueError(

@@ -106,7 +106,7 @@ def max_pooling_2d(
 
 
 def _geometry(function, x, ksize, stride, pad, cover_all):
-    check_floating(function, x=getattr(x, "array", x))
+    check_floating(function, x=x)
     check_ndim(function, 4, x=x)
     kernel = pair(function, "ksize", ksize, 1)
     return geometry_of(function, x, kernel, kernel if stride is None else stride, pad, cover_all)
@@ -238,7 +238,7 @@ def unpooling_2d(x, ksize, stride=None, pad=0, outsize=None, cover_all: bool = T
              [1., 1., 2., 2.]]]])
     """
     function = "unpooling_2d"
-    check_floating(function, x=getattr(x, "array", x))
+    check_floating(function, x=x)
     check_ndim(function, 4, x=x)
     kernel = pair(function, "ksize", ksize, 1)
     stride = kernel if stride is None else pair(function, "stride", stride, 1)

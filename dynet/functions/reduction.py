@@ -11,7 +11,7 @@ from ..backend import get_array_module
 from ..function import Function
 from ..kernels import reduction as kernels
 from ..variable import Variable
-from .checks import check_floating, check_numbers, normal_axes, normal_axis
+from .checks import check_floating, check_numbers, normal_axes, normal_axis, raw
 from .numpy_protocol import implements
 
 __all__ = [
@@ -182,7 +182,7 @@ def average(x, axis=None, weights=None, keepdims: bool = False) -> Variable:
     """
     if weights is None:
         return Average(axis, keepdims).apply(x)
-    check_floating("average", x=_array(x), weights=_array(weights))
+    check_floating("average", x=x, weights=weights)
     axes = normal_axes("average", axis, x)
     if weights.shape != x.shape:
         expected = tuple([x.shape[i] for i in axes])
@@ -206,10 +206,6 @@ def average(x, axis=None, weights=None, keepdims: bool = False) -> Variable:
 @implements(np.average)
 def _average_of_numpy(a, axis=None, weights=None, *, keepdims=False):
     return average(a, axis, weights, keepdims)
-
-
-def _array(x):
-    return x.array if isinstance(x, Variable) else x
 
 
 class Max(Reduction):
@@ -430,7 +426,7 @@ class CumSum(Function):
 
 def _along_axis(function, x, axis):
     """The argument checked, flat if there is no axis, and the axis counted from the front."""
-    check_numbers(function, x=_array(x))
+    check_numbers(function, x=x)
     if axis is None:
         return x.reshape(-1), 0
     return x, normal_axis(function, axis, x)
@@ -514,7 +510,7 @@ def cumprod(x, axis: int | None = None) -> Variable:
 
 def _place_of(extreme, x, axis):
     """``argmax`` or ``argmin``, by name: a place has no gradient, so nothing is recorded."""
-    x = _array(x)
+    x = raw(x)
     check_numbers(extreme, x=x)
     if axis is not None:
         axis = normal_axis(extreme, axis, x)

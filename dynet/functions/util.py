@@ -9,7 +9,7 @@ from ..config import config, using_config
 from ..function import Function, next_number, variable_at
 from ..higher_order import Identity, backward_recorded
 from ..variable import Leaf, Variable
-from .checks import check_floating, real
+from .checks import check_floating, raw, real
 
 __all__ = ["clip_gradient", "forget"]
 
@@ -168,7 +168,7 @@ def forget(func, *xs):
     # Recorded this once, and at once forgotten, to find what it uses besides its arguments.
     result = func(*branches)
     ys = result if isinstance(result, tuple) else (result,)
-    arrays = tuple([y.array if isinstance(y, Variable) else y for y in ys])
+    arrays = tuple([raw(y) for y in ys])
     for y in arrays:
         if not is_array(y):
             raise TypeError(

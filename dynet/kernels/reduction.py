@@ -1,4 +1,4 @@
-"""Reductions: products along rows, right also where elements are 0; and the largest along an axis."""
+"""Reductions: products along rows, right also where elements are 0; the largest along an axis."""
 
 import math
 
