@@ -68,10 +68,7 @@ def rows_by_function():
     return rows
 
 
-MEASURES = set(F.evaluation.__all__)  # numbers to look at: they have no gradient
-
-
-@pytest.mark.parametrize("name", sorted(set(F.__all__) - MEASURES))
+@pytest.mark.parametrize("name", F.__all__)
 def test_a_function_has_rows_in_the_table_with_several_shapes_and_an_empty_array(name):
     rows = rows_by_function().get(name, [])
     cases = [arrays_of(case) for row in rows for case in row.cases]
@@ -80,7 +77,7 @@ def test_a_function_has_rows_in_the_table_with_several_shapes_and_an_empty_array
         assert any(a.size == 0 for arrays in cases for a in arrays)
 
 
-@pytest.mark.parametrize("name", sorted(set(F.__all__) - MEASURES))
+@pytest.mark.parametrize("name", F.__all__)
 def test_a_function_has_inputs_for_the_benchmark(name):
     assert any(row.bench for row in rows_by_function().get(name, []))
 
@@ -89,12 +86,17 @@ def test_every_row_has_a_name_of_its_own():
     assert len({row.name for row in TABLE}) == len(TABLE)
 
 
-@every_case
+@over(*[(r, c) for r, c in CASES if r.measure])
+def test_a_measure_requires_no_gradient(row, case):
+    assert not row.function(*[Variable(a) for a in arrays_of(case)]).requires_grad
+
+
+@over(*[(r, c) for r, c in CASES if not r.measure])
 def test_the_gradient_is_the_numerical_one(row, case):
     check_backward(row.function, tuple(arrays_of(case)))
 
 
-@over(*[(r, c) for r, c in CASES if not r.flat])
+@over(*[(r, c) for r, c in CASES if not (r.flat or r.measure)])
 def test_the_gradient_of_the_gradient_is_the_numerical_one(row, case):
     check_double_backward(row.function, tuple(arrays_of(case)))
 

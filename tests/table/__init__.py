@@ -9,6 +9,7 @@ from . import (
     array,
     connection,
     convolution,
+    evaluation,
     indexing,
     joining,
     linear_algebra,
@@ -41,6 +42,7 @@ TABLE = [
         normalization,
         noise,
         loss,
+        evaluation,
         util,
     )
     for row in family.ROWS

@@ -26,6 +26,8 @@ class Row:
     torch: Callable | None = None
     # Functions that are flat have no gradient, and so none to differentiate again.
     flat: bool = False
+    # Measures, which are there to be looked at, have none either, whatever their slope.
+    measure: bool = False
     # Why there is no case with an empty array, where the function has no meaning for one.
     never_empty: str | None = None
     # For `benchmarks.functions`: from (rows, columns) to inputs of about that size, or inputs by
