@@ -52,7 +52,7 @@ def cumprod_backward(x, gy, gx):
             later *= x[i, j]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def extreme_to(x, sign, y):
     """The largest ``sign * x[i, :, k]``, times ``sign``, to ``y[i, k]``; NaN if there is one."""
     outer, n, inner = x.shape
@@ -63,8 +63,9 @@ def extreme_to(x, sign, y):
             y[i, k] = x[i, 0, k]
         for j in range(1, n):
             for k in range(inner):
-                if sign * x[i, j, k] > sign * y[i, k] or x[i, j, k] != x[i, j, k]:
-                    y[i, k] = x[i, j, k]
+                v, best = x[i, j, k], y[i, k]
+                # Without `or`, which jumps: where to is not to be foreseen.
+                y[i, k] = v if (sign * v > sign * best) | (v != v) else best
 
 
 @njit(cache=True, error_model="numpy")
@@ -73,17 +74,18 @@ def share_to(x, y, gy, sign, gx):
     outer, n, inner = x.shape
     if y.shape != (outer, inner) or gy.shape != y.shape or gx.shape != x.shape:
         raise ValueError("max: the gradients' shapes do not fit the input's")
-    equals = np.empty(inner, x.dtype)
+    equals, zero = np.empty(inner, x.dtype), x.dtype.type(0)
     for i in range(outer):
         equals[:] = 0
         for j in range(n):
             for k in range(inner):
-                equals[k] += 0 if sign * x[i, j, k] < sign * y[i, k] else 1
+                equals[k] += not sign * x[i, j, k] < sign * y[i, k]
         for k in range(inner):
             equals[k] = gy[i, k] / equals[k]
         for j in range(n):
             for k in range(inner):
-                gx[i, j, k] = 0 if sign * x[i, j, k] < sign * y[i, k] else equals[k]
+                beaten = sign * x[i, j, k] < sign * y[i, k]
+                gx[i, j, k] = zero if beaten else equals[k]
 
 
 def is_short(x, axis) -> bool:
@@ -93,22 +95,20 @@ def is_short(x, axis) -> bool:
 
 
 def _around(x, axis):
-    """A contiguous array as ``(outer, n, inner)``, n along the axis; all of it, if that is None."""
-    if axis is None:
-        return np.ascontiguousarray(x).reshape(1, x.size, 1)
-    axis %= x.ndim
+    """A contiguous array as a view ``(outer, n, inner)``, n along the axis."""
     outer = math.prod(x.shape[:axis])
     inner = math.prod(x.shape[axis + 1 :])
-    return np.ascontiguousarray(x).reshape(outer, x.shape[axis], inner)
+    x = x.reshape(outer, x.shape[axis], inner)
+    # The innermost loop should be a long one.
+    return x.transpose(2, 1, 0) if inner < outer else x
 
 
 def extreme(x, axis, sign):
     """The largest along an axis (the smallest, if ``sign`` is -1), which stays, with length 1."""
-    x3 = _around(x, axis)
-    y = np.empty((x3.shape[0], x3.shape[2]), x.dtype)
-    extreme_to(x3, x.dtype.type(sign), y)
     axis %= x.ndim
-    return y.reshape(*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    y = np.empty((*x.shape[:axis], 1, *x.shape[axis + 1 :]), x.dtype)
+    extreme_to(_around(np.ascontiguousarray(x), axis), x.dtype.type(sign), _around(y, axis)[:, 0])
+    return y
 
 
 def extreme_grad(x, y, gy, axis, sign):
@@ -119,12 +119,12 @@ def extreme_grad(x, y, gy, axis, sign):
         y, gy: what came of it and its gradient; the reduced axes are there, with length 1.
         axis: an integer, a tuple of them, or ``None``.
     """
-    if compiled(x, y, gy) and type(axis) is not tuple:
-        x3 = _around(x, axis)
-        gx = np.empty_like(x3)
-        rows = x3.shape[0], x3.shape[2]
-        share_to(x3, y.reshape(rows), gy.reshape(rows), x.dtype.type(sign), gx)
-        return gx.reshape(x.shape)
+    if is_short(x, axis) and compiled(y, gy):
+        axis %= x.ndim
+        gx = np.empty(x.shape, x.dtype)
+        x, y, gy = [_around(np.ascontiguousarray(a), axis) for a in (x, y, gy)]
+        share_to(x, y[:, 0], gy[:, 0], x.dtype.type(sign), _around(gx, axis))
+        return gx
     # Not the equal ones: where the value is NaN nothing equals it, and all get a share.
     chosen = ~(x < y if sign > 0 else x > y)
     equals = chosen.sum(axis=axis, keepdims=True).astype(gy.dtype)
