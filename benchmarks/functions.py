@@ -9,7 +9,8 @@ The functions and their inputs are those of the table of tests (``tests/table``)
 the sizes that are asked for. A figure is the time of one call that records, one backward sweep
 from a gradient given, and freeing the record; of the forward alone, where there is no gradient.
 The contenders take turns within one process, on one core unless told otherwise; a turn is as many
-calls as fit into a few milliseconds, the figure is the median turn's.
+calls as fit into a few milliseconds, after one that does not count; the figure is the median
+turn's.
 """
 
 import argparse
@@ -111,6 +112,7 @@ def turn(call) -> Callable:
     calls = max(1, int(TURN / (time.perf_counter() - start)))
 
     def run():
+        call()  # so that the caches hold what is this contender's, and its threads are awake
         start = time.perf_counter()
         for _ in range(calls):
             call()
@@ -129,14 +131,16 @@ def contenders_of(row, arrays, torch):
     return turns
 
 
-def measure(rows, sizes, rounds, torch):
+def measure(rows, sizes, rounds, threads, torch):
     """Microseconds by row, label and contender."""
+    # On one core nobody has threads that spin on into the next one's turn.
+    pause = common.PAUSE if threads > 1 else 0
     results = {}
     for row in rows:
         for label, arrays in inputs_of(row, sizes).items():
             turns = contenders_of(row, arrays, torch)
-            common.interleave(turns, 2, pause=0)
-            times = common.interleave(turns, rounds, pause=0)
+            common.interleave(turns, 2, pause)
+            times = common.interleave(turns, rounds, pause)
             results.setdefault(row.name, {})[label] = {
                 name: common.summary([1e6 * s for s in seconds]) for name, seconds in times.items()
             }
@@ -197,7 +201,7 @@ def main():
         else:
             torch.set_num_threads(args.threads)
     common.limit_thread_pools(args.threads)
-    results = measure(rows, sizes, args.rounds, torch)
+    results = measure(rows, sizes, args.rounds, args.threads, torch)
     report(results, args.threads)
     settings = {"rounds": args.rounds, "threads": args.threads, "load_at_start": load_at_start}
     skipped = ["torch"] if torch is None and args.peers == "torch" else []
