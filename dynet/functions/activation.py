@@ -9,7 +9,7 @@ from ..kernels import activation as kernels
 from ..kernels.arithmetic import COMPILED, where
 from ..variable import Variable
 from .array import reshape, sum_to
-from .checks import check_choice, check_floating, normal_axis, real
+from .checks import check_choice, check_floating, check_integer, normal_axis, real
 from .elementary import Elementary
 from .math import Erfc, bell, check_scipy_knows
 from .numpy_protocol import implements
@@ -285,8 +285,7 @@ def maxout(x, pool_size: int, axis: int = 1) -> Variable:
     check_floating("maxout", x=x)
     axis = normal_axis("maxout", axis, x)
     n = x.shape[axis]
-    if isinstance(pool_size, bool) or not isinstance(pool_size, (int, np.integer)):
-        raise TypeError(f"maxout: pool_size is {pool_size!r}, expected an integer")
+    check_integer("maxout", pool_size=pool_size)
     if pool_size < 1 or n % pool_size:
         raise ValueError(
             f"maxout: pool_size is {pool_size}, expected a positive number that divides {n}, the "

@@ -7,7 +7,7 @@ import numpy as np
 from ..backend import get_array_module, get_device
 from ..function import Function, variable_at
 from ..variable import Variable
-from .checks import check_array, check_integer, check_ndim, described, raw
+from .checks import as_variable, check_array, check_integer, check_ndim, described, raw
 from .numpy_protocol import implements
 
 __all__ = [
@@ -519,7 +519,7 @@ def cast(x, typ) -> Variable:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"cast: x is {described(array)}, expected real numbers or booleans")
     if array.dtype == dtype:
-        return x if isinstance(x, Variable) else variable_at(None, x)
+        return as_variable(x)
     if dtype.kind == "f":
         return Cast(dtype).apply(x)
     return variable_at(None, array.astype(dtype))

@@ -6,12 +6,18 @@ A check costs a comparison or two; its sentence is composed only when it fails.
 import numpy as np
 
 from ..backend import is_array
+from ..function import variable_at
 from ..variable import Variable
 
 
 def raw(x):
     """The array of a Variable; anything else as it is."""
     return x.array if isinstance(x, Variable) else x
+
+
+def as_variable(x) -> Variable:
+    """An array as a Variable that is a constant; a Variable as it is."""
+    return x if isinstance(x, Variable) else variable_at(None, x)
 
 
 def described(x) -> str:

@@ -204,7 +204,7 @@ def bilinear(e1, e2, W, V1=None, V2=None, b=None) -> Variable:
     """
     named = {"e1": e1, "e2": e2, "W": W, "V1": V1, "V2": V2, "b": b}
     given = {name: a for name, a in named.items() if a is not None or name in ("e1", "e2", "W")}
-    check_floating("bilinear", **{name: a for name, a in given.items()})
+    check_floating("bilinear", **given)
     check_ndim("bilinear", 3, W=W)
     J, K, L = W.shape
     e1, e2 = _features("e1", e1, J, W), _features("e2", e2, K, W)

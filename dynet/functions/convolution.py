@@ -6,7 +6,7 @@ from ..function import Function
 from ..kernels import convolution as kernels
 from ..kernels.convolution import Geometry
 from ..variable import Variable
-from .checks import check_floating, check_ndim
+from .checks import check_floating, check_integer, check_ndim
 
 __all__ = ["convolution_1d", "convolution_2d", "deconvolution_2d", "im2col"]
 
@@ -183,10 +183,9 @@ def _convolution(geometry, x, W, b):
 def _check_operands(function, x, W, b, groups, axes):
     """What convolutions of all kinds ask of their arguments."""
     arrays = {"x": x, "W": W} if b is None else {"x": x, "W": W, "b": b}
-    check_floating(function, **{name: a for name, a in arrays.items()})
+    check_floating(function, **arrays)
     check_ndim(function, 2 + axes, x=x, W=W)
-    if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)):
-        raise TypeError(f"{function}: groups is {groups!r}, expected an integer")
+    check_integer(function, groups=groups)
     if groups < 1:
         raise ValueError(f"{function}: groups is {groups}, expected at least 1")
     for name, a in ("x", x), ("W", W):

@@ -112,7 +112,7 @@ def precision(y, t, label_num: int | None = None, ignore_label: int = -1) -> tup
     array([0.5, 1. ])
     """
     found, right, belonging = _counts("precision", y, t, label_num, ignore_label)
-    return _share(right, found, y.dtype), _measure(get_array_module(found), belonging, None)
+    return _shares(right, found, belonging, y.dtype)
 
 
 def recall(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
@@ -138,8 +138,8 @@ def recall(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
     >>> F.recall(y, np.array([0, 1, 1]))[0].array
     array([1. , 0.5])
     """
-    found, right, belonging = _counts("recall", y, t, label_num, ignore_label)
-    return _share(right, belonging, y.dtype), _measure(get_array_module(found), belonging, None)
+    _, right, belonging = _counts("recall", y, t, label_num, ignore_label)
+    return _shares(right, belonging, belonging, y.dtype)
 
 
 def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
@@ -167,10 +167,7 @@ def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1) -> tupl
     array([0.66666667, 0.66666667])
     """
     found, right, belonging = _counts("f1_score", y, t, label_num, ignore_label)
-    return (
-        _share(2 * right, found + belonging, y.dtype),
-        _measure(get_array_module(found), belonging, None),
-    )
+    return _shares(2 * right, found + belonging, belonging, y.dtype)
 
 
 def _counts(function, y, t, label_num, ignore_label):
@@ -200,9 +197,11 @@ def _counts(function, y, t, label_num, ignore_label):
     ]
 
 
-def _share(part, whole, dtype):
+def _shares(part, whole, belonging, dtype):
+    """``part / whole`` of each class, NaN where that is of nothing; and how many belong there."""
     xp = get_array_module(part)
-    return _measure(xp, xp.where(whole == 0, xp.nan, part / xp.maximum(whole, 1)), dtype)
+    shares = xp.where(whole == 0, xp.nan, part / xp.maximum(whole, 1))
+    return _measure(xp, shares, dtype), _measure(xp, belonging, None)
 
 
 def r2_score(pred, true, sample_weight=None, multioutput: str = "uniform_average") -> Variable:

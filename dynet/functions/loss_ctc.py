@@ -173,7 +173,9 @@ def _length(function, name, length, t, most):
     length = raw(length)
     check_integers(function, **{name: length})
     check_shape(function, (len(t),), **{name: length})
-    if ((length < 0) | (length > most)).any():
-        wrong = int(length[(length < 0) | (length > most)][0])
-        raise ValueError(f"{function}: {name} holds {wrong}, expected lengths from 0 to {most}")
+    wrong = (length < 0) | (length > most)
+    if wrong.any():
+        raise ValueError(
+            f"{function}: {name} holds {int(length[wrong][0])}, expected lengths from 0 to {most}"
+        )
     return length.astype(np.int64)

@@ -45,9 +45,11 @@ def contrastive(x0, x1, y, margin: float = 1, reduce: str = "mean") -> Variable:
     check_integers("contrastive", y=labels)
     check_shape("contrastive", x0.shape[:1], y=labels)
     margin = _checked_margin("contrastive", margin)
-    if ((labels != 0) & (labels != 1)).any():
-        strange = int(labels[(labels != 0) & (labels != 1)][0])
-        raise ValueError(f"contrastive: y holds the label {strange}, expected 0 or 1")
+    strange = (labels != 0) & (labels != 1)
+    if strange.any():
+        raise ValueError(
+            f"contrastive: y holds the label {int(labels[strange][0])}, expected 0 or 1"
+        )
     similar = labels == 1
     squared = square(x0 - x1).sum(axis=1)
     # The slope of the root at 0 is infinite: it is taken elsewhere, and 0 put in its place.

@@ -5,11 +5,11 @@ from numbers import Real
 
 import numpy as np
 
-from ..function import Function, variable_at
+from ..function import Function
 from ..variable import Variable
 from .activation import softplus
 from .arithmetic import absolute
-from .checks import check_choice, check_floating, check_same_shape
+from .checks import as_variable, check_choice, check_floating, check_same_shape
 from .math import exp, expm1, square
 
 __all__ = [
@@ -32,8 +32,8 @@ def check_alike(function, **arrays):
 
 def alike(function, **arguments):
     """The arguments as Variables, checked: floating, of one dtype and one shape."""
-    check_alike(function, **{name: x for name, x in arguments.items()})
-    return [x if isinstance(x, Variable) else variable_at(None, x) for x in arguments.values()]
+    check_alike(function, **arguments)
+    return [as_variable(x) for x in arguments.values()]
 
 
 def check_not_empty(function, **arrays):

@@ -5,12 +5,12 @@ import numpy as np
 from .. import random
 from ..backend import get_array_module
 from ..config import config
-from ..function import Function, variable_at
+from ..function import Function
 from ..kernels import noise as kernels
 from ..variable import Variable
 from .activation import softmax
 from .arithmetic import Add, Mul
-from .checks import check_constants, check_floating, check_same_shape, normal_axis, raw
+from .checks import as_variable, check_constants, check_floating, check_same_shape, normal_axis, raw
 
 __all__ = ["dropout", "gaussian", "gumbel_softmax", "zoneout"]
 
@@ -70,7 +70,7 @@ def dropout(x, ratio: float = 0.5, *, mask=None, return_mask: bool = False):
     array = raw(x)
     check_floating("dropout", x=array)
     if not config.train:
-        y = x if isinstance(x, Variable) else variable_at(None, x)
+        y = as_variable(x)
         return (y, None) if return_mask else y
     if mask is None and not return_mask:
         return Dropout(ratio).apply(x)

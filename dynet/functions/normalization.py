@@ -277,8 +277,7 @@ class GroupNormalization(Function):
         """Raise unless the channels can be grouped so."""
         name, groups = self.function, self.groups
         check_floating(name, x=x, gamma=gamma, beta=beta)
-        if isinstance(groups, bool) or not isinstance(groups, (int, np.integer)):
-            raise TypeError(f"{name}: groups is {groups!r}, expected an integer")
+        check_integer(name, groups=groups)
         if x.ndim < 2:
             raise ValueError(f"{name}: x has shape {x.shape}, expected (N, C, ...)")
         if groups < 1 or x.shape[1] % groups:

@@ -5,8 +5,9 @@ import math
 import numpy as np
 from numba import njit
 
+from .arithmetic import check_compiled
 from .elementary import exp, log
-from .loss import INTEGERS, total_of
+from .loss import total_of
 
 # Less than any logarithm of a probability but that of 0, which is -infinity: taken away from that,
 # it leaves -infinity, and not NaN.
@@ -143,10 +144,7 @@ def ctc_forward(x, labels, blank, input_length, label_length, losses, slopes):
 
 def ctc(x, labels, blank, input_length, label_length):
     """The loss of each sequence ``(B,)``, and its derivative by the scores ``(T, B, V)``."""
-    if x.dtype not in INTEGERS:
-        raise TypeError(
-            f"connectionist_temporal_classification: x is {x.dtype}, expected float32 or float64"
-        )
+    check_compiled("connectionist_temporal_classification", x)
     losses, slopes = np.empty(x.shape[1], x.dtype), np.empty(x.shape, x.dtype)
     labels, input_length, label_length = [
         np.ascontiguousarray(a, np.int64) for a in (labels, input_length, label_length)

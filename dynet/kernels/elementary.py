@@ -167,17 +167,17 @@ def sigmoid(x):
     """``1 / (1 + e ** -x)``, in compiled code."""
 
 
-def _choose(function):
-    """Compiled code that calls ``function`` gets the one for the format of its argument."""
+def choose(function, functions, **jit_options):
+    """Compiled code that calls ``function`` gets the one of its name for its argument's format."""
 
-    @overload(function, inline="never")
+    @overload(function, inline="never", jit_options=jit_options)
     def chosen(x):
-        compiled = _OF_FORMAT.get(x)
-        if compiled is None:
+        of_format = functions.get(x)
+        if of_format is None:
             return None
-        of_format = compiled[function.__name__]
-        return lambda x: of_format(x)
+        chosen_one = of_format[function.__name__]
+        return lambda x: chosen_one(x)
 
 
 for _function in exp, expm1, log, log1p, tanh, sigmoid:
-    _choose(_function)
+    choose(_function, _OF_FORMAT)

@@ -10,10 +10,9 @@ import math
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
 from scipy import special
 
-from .elementary import exp
+from .elementary import choose, exp
 
 
 def _functions(float_, terms, degree):
@@ -89,20 +88,8 @@ def erfc(x):
     """``1 - erf(x)``, also where that is small, in compiled code."""
 
 
-def _choose(function):
-    """Compiled code that calls ``function`` gets the one for the format of its argument."""
-
-    @overload(function, inline="never", jit_options={"forceinline": True})
-    def chosen(x):
-        compiled = _OF_FORMAT.get(x)
-        if compiled is None:
-            return None
-        of_format = compiled[function.__name__]
-        return lambda x: of_format(x)
-
-
 for _function in erf, erfc:
-    _choose(_function)
+    choose(_function, _OF_FORMAT, forceinline=True)
 
 
 @njit(cache=True, error_model="numpy")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..backend import get_array_module
+from .arithmetic import compiled
 from .rows import scatter_rows
 
 
@@ -19,11 +20,11 @@ def add_at(array, index, values):
     """
     (ids,) = index if type(index) is tuple and len(index) == 1 else (index,)
     if not (
-        type(array) is type(ids) is np.ndarray
+        compiled(array)
+        and type(ids) is np.ndarray
         and ids.dtype.kind in "iu"
         and array.ndim > 1
         and array.flags.c_contiguous
-        and array.dtype in (np.float32, np.float64)
         and values.dtype == array.dtype
         and values.size
     ):

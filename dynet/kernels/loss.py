@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from ..backend import get_array_module
+from .arithmetic import check_compiled
 from .elementary import exp, log1p
 
 # As an integer of as many bits, with all but the sign turned over where it is negative, a
@@ -174,8 +175,7 @@ def softmax_cross_entropy(x, t, weight, ignore, smoothing):
         ValueError: a label is neither a class nor ``ignore``.
     """
     if type(x) is np.ndarray:
-        if x.dtype not in INTEGERS:
-            raise TypeError(f"softmax_cross_entropy: x is {x.dtype}, expected float32 or float64")
+        check_compiled("softmax_cross_entropy", x)
         x = np.ascontiguousarray(x)
         e = np.empty(x.shape, x.dtype)
         totals, losses = np.empty((2, len(x)), x.dtype)
@@ -310,8 +310,7 @@ def sigmoid_cross_entropy(x, t):
         ValueError: a label is something else.
     """
     if type(x) is np.ndarray:
-        if x.dtype not in INTEGERS:
-            raise TypeError(f"sigmoid_cross_entropy: x is {x.dtype}, expected float32 or float64")
+        check_compiled("sigmoid_cross_entropy", x)
         losses, slopes = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
         wrong, kept, total = sigmoid_cross_entropy_forward(
             np.ascontiguousarray(x).reshape(-1),

@@ -6,9 +6,9 @@ a gradient needs it, instead of being kept.
 
 import numpy as np
 from numba import njit
-from numba.core.errors import TypingError
 
 from ..backend import get_array_module
+from .arithmetic import check_compiled
 
 # An odd number near 2 ** 64 divided by the golden ratio, and two found by search; from Steele,
 # Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014, and Stafford's variant 13 of
@@ -62,11 +62,9 @@ def dropout(x, ratio, key, first):
     """
     if type(x) is not np.ndarray:
         return x * (kept(x, ratio, key, first) / (1 - ratio)).astype(x.dtype)
+    check_compiled("dropout", x)
     y = np.empty(x.shape, x.dtype)
-    try:
-        dropout_to(np.ascontiguousarray(x).reshape(-1), ratio, key, first, y.reshape(-1))
-    except (NotImplementedError, TypingError) as error:
-        raise _unknown("dropout", x) from error
+    dropout_to(np.ascontiguousarray(x).reshape(-1), ratio, key, first, y.reshape(-1))
     return y
 
 
@@ -78,12 +76,10 @@ def zoneout(h, x, ratio, key, first):
     if type(x) is not np.ndarray:
         keep = kept(x, ratio, key, first)
         return get_array_module(x).where(keep, x, h), keep
+    check_compiled("zoneout", x)
     y, keep = np.empty(x.shape, x.dtype), np.empty(x.shape, bool)
     h, x = np.ascontiguousarray(h).reshape(-1), np.ascontiguousarray(x).reshape(-1)
-    try:
-        zoneout_to(h, x, ratio, key, first, keep.reshape(-1), y.reshape(-1))
-    except (NotImplementedError, TypingError) as error:
-        raise _unknown("zoneout", x) from error
+    zoneout_to(h, x, ratio, key, first, keep.reshape(-1), y.reshape(-1))
     return y, keep
 
 
@@ -91,8 +87,3 @@ def kept(x, ratio, key, first):
     """What the kernels draw, as an expression: true with probability ``1 - ratio``, like ``x``."""
     positions = get_array_module(x).arange(x.size, dtype=np.uint64) + first
     return (bits.py_func(key, positions) >= np.uint64(int(ratio * 2.0**64))).reshape(x.shape)
-
-
-def _unknown(function, x):
-    """The error for a dtype that Numba does not know, such as float16 or another byte order."""
-    return TypeError(f"{function}: x is {x.dtype}, expected float32 or float64")

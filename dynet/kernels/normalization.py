@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 from numba import njit
-from numba.core.errors import TypingError
 
 from ..backend import get_array_module
+from .arithmetic import check_compiled
 
 _fast = njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
@@ -324,13 +324,12 @@ def batch_normalization(x, gamma, beta, eps):
         y = np.empty(x.shape, x.dtype)
         stats = np.empty((2, gamma.size), x.dtype)
         gamma, beta = np.ascontiguousarray(gamma), np.ascontiguousarray(beta)
-        try:
-            if x.ndim == 2:
-                features_forward(np.ascontiguousarray(x), gamma, beta, eps, y, stats)
-            elif gamma.size:
-                maps_forward(_maps(x), gamma, beta, eps, _maps(y), stats)
-        except (NotImplementedError, TypingError) as error:
-            raise _unknown("batch_normalization", x) from error
+        if x.ndim == 2:
+            check_compiled("batch_normalization", x)
+            features_forward(np.ascontiguousarray(x), gamma, beta, eps, y, stats)
+        elif gamma.size:
+            check_compiled("batch_normalization", x)
+            maps_forward(_maps(x), gamma, beta, eps, _maps(y), stats)
         return y, stats
     axes, across = _of_batch(x)
     d = x - x.mean(axis=axes, keepdims=True)
@@ -391,11 +390,9 @@ def group_normalization(x, groups, gamma, beta, eps, function="group_normalizati
         y = np.empty(rows.shape, x.dtype)
         stats = np.empty((2, len(rows)), x.dtype)
         gamma, beta = np.ascontiguousarray(gamma), np.ascontiguousarray(beta)
-        try:
-            if x.size:
-                groups_forward(rows, groups, gamma, beta, eps, y, stats)
-        except (NotImplementedError, TypingError) as error:
-            raise _unknown(function, x) from error
+        if x.size:
+            check_compiled(function, x)
+            groups_forward(rows, groups, gamma, beta, eps, y, stats)
         return y if x.ndim == 2 and groups == 1 else y.reshape(x.shape), stats
     xp = get_array_module(x)
     mean = rows.mean(axis=1, keepdims=True)
@@ -432,8 +429,3 @@ def rows_of(x, groups):
     if x.ndim == 2 and groups == 1:
         return x
     return x.reshape(x.shape[0] * groups, math.prod(x.shape[1:]) // groups)
-
-
-def _unknown(function, x):
-    """The error for a dtype that Numba does not know, such as float16 or another byte order."""
-    return TypeError(f"{function}: x is {x.dtype}, expected float32 or float64")

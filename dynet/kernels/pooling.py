@@ -38,14 +38,15 @@ def _windows_meeting(kernel, stride, pad, size, count):
 
 
 @njit(cache=True)
-def _holds_none(u, kernel, stride, pad, size):
-    return max(0, u * stride - pad) >= min(size, u * stride - pad + kernel)
-
-
-@njit(cache=True)
 def _rows_of(u, kernel, stride, pad, size):
     """The first row of an image that window ``u`` holds, and the first behind that it does not."""
     return max(0, u * stride - pad), min(size, u * stride - pad + kernel)
+
+
+@njit(cache=True)
+def _holds_none(u, kernel, stride, pad, size):
+    begin, end = _rows_of(u, kernel, stride, pad, size)
+    return begin >= end
 
 
 @njit(cache=True)

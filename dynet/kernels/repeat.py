@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from ..backend import get_array_module
+from .arithmetic import compiled
 
 
 @njit(cache=True)
@@ -49,7 +50,7 @@ def sum_copies(gy, counts, axis, rows):
     NumPy's own sums along a short axis take ten times as long.
     """
     shape = (*gy.shape[:axis], rows, *gy.shape[axis + 1 :])
-    if type(gy) is np.ndarray and gy.dtype in (np.float32, np.float64):
+    if compiled(gy):
         gx = np.empty(shape, gy.dtype)
         outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
         gy = np.ascontiguousarray(gy).reshape(outer, gy.shape[axis], inner)
