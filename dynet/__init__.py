@@ -12,6 +12,7 @@ from . import function_hooks
 from .function_hooks import FunctionHook
 from .interchange import from_dlpack
 from .config import config, no_backprop_mode, using_config
+from .reporter import Reporter, report
 from .link import Chain, Link
 from . import links
 from . import initializers
@@ -31,6 +32,7 @@ __all__ = [
     "FunctionHook",
     "Link",
     "Parameter",
+    "Reporter",
     "Variable",
     "backend",
     "config",
@@ -48,6 +50,7 @@ __all__ = [
     "optimizer_hooks",
     "optimizers",
     "random",
+    "report",
     "serializers",
     "training",
     "using_config",

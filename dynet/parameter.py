@@ -20,12 +20,24 @@ class Parameter(Variable):
         name (str): its name in its link.
         order (str): ``"C"`` or ``"F"``, how the array lies in memory.
 
+    Attributes:
+        update_enabled (bool): whether optimizers move it; see ``Link.disable_update``.
+        update_rule: how the optimizer that moved it last does so, with settings of its own
+            (``parameter.update_rule.hyperparam.lr = 0.1``); ``None`` before ``setup``.
+
     >>> import dynet
     >>> dynet.Parameter(dynet.initializers.Constant(2), (3,)).array
     array([2., 2., 2.], dtype=float32)
     """
 
-    __slots__ = ("initializer", "order", "wanted_dtype", "wanted_shape")
+    __slots__ = (
+        "initializer",
+        "order",
+        "update_enabled",
+        "update_rule",
+        "wanted_dtype",
+        "wanted_shape",
+    )
 
     def __init__(self, initializer: Any, shape=None, *, name: str | None = None, order: str = "C"):
         self.initializer = initializer
@@ -33,6 +45,8 @@ class Parameter(Variable):
         self.order = order
         self.array = None
         self.node = Leaf(self)
+        self.update_enabled = True
+        self.update_rule = None
         dtype = None
         if is_array(initializer):
             dtype = initializer.dtype if initializer.dtype.kind == "f" else None
@@ -80,6 +94,10 @@ class Parameter(Variable):
             len(shape) == len(wanted)
             and all(w is None or w == n for n, w in zip(shape, wanted, strict=True))
         )
+
+    def __getstate__(self):
+        state, *gradient = super().__getstate__()
+        return state | {"update_rule": None}, *gradient  # no optimizer knows the copy
 
     def __repr__(self) -> str:
         if self.array is None:

@@ -61,6 +61,15 @@ def set_state(state: tuple[int, int]) -> None:
     _stream.key, _stream.position = int(key) % WORD, int(position) % WORD
 
 
+def serialize(serializer) -> None:
+    """Give a serializer the running thread's state, or take it from it.
+
+    So ``dynet.random`` itself may stand among the objects of a snapshot.
+    """
+    key, position = get_state()
+    set_state((serializer("key", key), serializer("position", position)))
+
+
 def reserve(n: int) -> tuple[np.uint64, np.uint64]:
     """Take ``n`` positions of the stream: the key, and the first of the positions."""
     first = _stream.position

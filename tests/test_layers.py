@@ -29,6 +29,7 @@ ROOMS = [
     "functions",
     "scanning",
     "parameter",
+    "reporter",
     "link",
     "initializers",
     "links",
@@ -37,6 +38,7 @@ ROOMS = [
     "serializers",
     "iterators",
     "datasets",
+    "computational_graph",
     "training",
     "gradient_check",
     "__init__",
@@ -50,7 +52,7 @@ NOTHING_FROM = {
     "functions": {"parameter"},
 }
 
-OPTIONAL = {"cupy", "matplotlib", "sklearn"}
+OPTIONAL = {"cupy", "h5py", "matplotlib", "safetensors", "sklearn"}
 
 FILES = sorted(p for p in ROOT.rglob("*.py"))
 

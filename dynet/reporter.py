@@ -1,0 +1,117 @@
+"""Reporting: how a number that a link computes deep inside a model reaches whoever collects it.
+
+A link says ``report({"loss": loss}, self)``; whoever trains it opens a ``Reporter``'s scope around
+the call and finds ``main/loss`` in a dict, ``main`` being the name under which it knows the link.
+Without a scope a report goes nowhere.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .variable import Variable
+
+_open = threading.local()  # .scopes: the running thread's open scopes, the innermost last
+
+
+class Reporter:
+    """Knows links by name, and collects what they report.
+
+    Attributes:
+        observation (dict): what was reported within the innermost open scope.
+
+    >>> import dynet
+    >>> link = dynet.Link()
+    >>> reporter = dynet.Reporter()
+    >>> reporter.add_observer("main", link)
+    >>> with reporter.scope({}) as observation:
+    ...     dynet.report({"loss": 0.5}, link)
+    >>> observation
+    {'main/loss': 0.5}
+    """
+
+    def __init__(self):
+        self.observation: dict[str, Any] = {}
+        self._observers: dict[int, tuple[str, Any]] = {}
+
+    def add_observer(self, name: str, observer: Any) -> None:
+        """Give an object that reports (a link) its name."""
+        # The object is kept, so that nobody else can come to have its id.
+        self._observers[id(observer)] = name, observer
+
+    def add_observers(self, prefix: str, observers: Iterable[tuple[str, Any]]) -> None:
+        """Give many their names, which follow the prefix: ``link.namedlinks()``, say."""
+        for name, observer in observers:
+            self.add_observer(prefix + name, observer)
+
+    @contextmanager
+    def scope(self, observation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Collect into ``observation`` what the running thread reports inside the block."""
+        scopes = _open.__dict__.setdefault("scopes", [])
+        before, self.observation = self.observation, observation
+        scopes.append(self)
+        try:
+            yield observation
+        finally:
+            scopes.pop()
+            self.observation = before
+
+    def report(self, values: Mapping[str, Any], observer: Any = None) -> None:
+        """Take values, under the observer's name where there is one.
+
+        Raises:
+            KeyError: the observer has no name here.
+        """
+        prefix = ""
+        if observer is not None:
+            if id(observer) not in self._observers:
+                raise KeyError(
+                    f"report: {type(observer).__name__} is no observer of this Reporter; add it "
+                    "with add_observer, or a model with add_observers(prefix, model.namedlinks())"
+                )
+            prefix = self._observers[id(observer)][0] + "/"
+        for name, value in values.items():
+            # A Variable would keep its whole tape alive.
+            self.observation[prefix + name] = value.array if isinstance(value, Variable) else value
+
+
+def report(values: Mapping[str, Any], observer: Any = None) -> None:
+    """Report named values to the innermost open ``Reporter.scope`` of the running thread.
+
+    Args:
+        values: Variables, arrays of one element, or numbers.
+        observer: who reports, usually the link itself; its name there goes before the values'.
+    """
+    scopes = _open.__dict__.get("scopes")
+    if scopes:
+        scopes[-1].report(values, observer)
+
+
+class DictSummary:
+    """The means of what was reported again and again.
+
+    >>> summary = DictSummary()
+    >>> summary.add({"loss": 1.0})
+    >>> summary.add({"loss": 2.0, "accuracy": 0.5})
+    >>> summary.compute_mean()
+    {'loss': 1.5, 'accuracy': 0.5}
+    """
+
+    def __init__(self):
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, float] = {}
+
+    def add(self, values: Mapping[str, Any], weight: float = 1) -> None:
+        """Add values, as if they had come ``weight`` times; what is no number is passed over."""
+        for name, value in values.items():
+            if isinstance(value, str) or np.size(getattr(value, "array", value)) != 1:
+                continue
+            self.sums[name] = self.sums.get(name, 0.0) + weight * float(value)
+            self.counts[name] = self.counts.get(name, 0) + weight
+
+    def compute_mean(self) -> dict[str, float]:
+        """The mean of each value."""
+        return {name: total / self.counts[name] for name, total in self.sums.items()}
