@@ -18,7 +18,7 @@ from operator import attrgetter
 from . import debugging
 from .backend import get_array_module
 from .config import config
-from .gradient import Stack, Waiting
+from .gradient import Stack, Waiting, as_rows
 from .terms import TERMS
 
 
@@ -61,7 +61,8 @@ def sweep(seeds: dict, targets=None, retain: bool | None = False, record=None, e
         ends: those of the targets behind which the sweep does not go.
 
     Returns:
-        dict: the gradients that arrived at the targets. They are nobody else's arrays.
+        dict: the gradients that arrived at the targets: nobody else's arrays, or, without
+        targets, some ``Rows`` for a large table.
     """
     order = tape(seeds, ends)
     if targets is not None:
@@ -91,13 +92,16 @@ def _play(order, seeds, targets, retain, record, ends, hooks, check) -> dict:
         gy = pending.pop(node)
         if gy is None:
             continue
+        inputs = node.inputs
+        if not inputs and targets is None and (rows := as_rows(gy)) is not None:
+            arrived[node] = rows
+            continue
         owned = False  # whether the array is ours alone
         if type(gy) is Waiting:
             waiting, gy = gy, gy.total()
             owned = waiting.owned
         elif type(gy) in TERMS:
             gy, owned = type(gy).total([gy], None, stack), True
-        inputs = node.inputs
         if not inputs or targets is not None:
             if targets is None or node in targets:
                 arrived[node] = gy if owned or record else _copy(gy)

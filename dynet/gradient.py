@@ -10,7 +10,7 @@ are totalled together, dozens of small matrix products as one large one.
 from operator import is_
 
 from .backend import get_array_module, is_array
-from .terms import TERMS
+from .terms import TERMS, Rows
 
 
 class Stack:
@@ -86,3 +86,10 @@ class Waiting:
         """The gradient: the sum of all that has arrived."""
         self.settle()
         return self.dense
+
+
+def as_rows(gy):
+    """What has arrived for a leaf, if that is but a few rows of its table; else ``None``."""
+    if type(gy) is Waiting:
+        return Rows.merged(gy.terms) if gy.kind is Rows and gy.dense is None else None
+    return Rows.merged([gy]) if type(gy) is Rows else None

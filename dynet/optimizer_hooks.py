@@ -32,7 +32,8 @@ class GradientClipping:
         self.threshold = threshold
 
     def __call__(self, optimizer: Optimizer) -> bool:
-        gradients = [p.grad for p in optimizer.target.params() if p.grad is not None]
+        # Of some rows of a table, theirs: the others are zero.
+        gradients = [getattr(p.node.grad, "gy", p.node.grad) for p in optimizer.params()]
         norm = math.sqrt(math.fsum(map(sum_of_squares, gradients)))
         if not math.isfinite(norm):
             if config.debug:

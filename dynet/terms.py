@@ -17,6 +17,9 @@ from .kernels.rows import scatter_add, sum_rows
 # still be in a core's cache when they are stacked, enough for a product to run at full speed.
 PATIENCE = 1 << 17
 
+# A gradient of rows stays one while the table has this many times as many rows.
+SPARSE = 4
+
 
 class Outer:
     """The gradient of a weight ``W`` in ``y = x @ W.T``: the product ``gy.T @ x``.
@@ -76,6 +79,9 @@ class Rows:
 
     ``ids`` is ``(N,)``, integers already checked against the table's length; ``gy`` is
     ``(N, out)``; ``shape``, the table's, is ``(rows, out)``.
+
+    A leaf whose table is much larger than its looked-up rows keeps such a term for a gradient, so
+    that a step costs what the rows cost; ``Variable.grad`` makes an array of it when asked.
     """
 
     __slots__ = ("ids", "gy", "shape")
@@ -86,7 +92,29 @@ class Rows:
         self.shape = shape
 
     def room(self):
-        return PATIENCE // max(self.gy.nbytes, 1)
+        # As long as few rows wait, they may stay rows.
+        table = self.shape[0] * self.shape[1] * self.gy.dtype.itemsize
+        return max(PATIENCE, table // SPARSE) // max(self.gy.nbytes, 1)
+
+    @staticmethod
+    def merged(terms):
+        """Many as one in which no row comes twice; ``None`` where an array costs hardly more."""
+        if SPARSE * sum([len(term.ids) for term in terms]) > terms[0].shape[0]:
+            return None
+        xp = get_array_module(terms[0].gy)
+        ids, place = xp.unique(xp.concatenate([term.ids for term in terms]), return_inverse=True)
+        gy = xp.zeros((len(ids), terms[0].shape[1]), terms[0].gy.dtype)
+        scatter_add(place, xp.concatenate([term.gy for term in terms]), gy)
+        return Rows(ids, gy, terms[0].shape)
+
+    # The gradients of several sweeps add up, rows or arrays; NumPy is to leave that to this class.
+    __array_ufunc__ = None
+
+    def __add__(self, other):
+        merged = Rows.merged([self, other]) if type(other) is Rows else None
+        return dense(self) + dense(other) if merged is None else merged
+
+    __radd__ = __add__
 
     @staticmethod
     def total(terms, into, stack):
@@ -96,6 +124,15 @@ class Rows:
             into = get_array_module(gy).zeros(terms[0].shape, gy.dtype)
         scatter_add(ids, gy, into)
         return into
+
+
+def dense(gradient):
+    """A gradient as an array, which it mostly is already."""
+    if type(gradient) is not Rows:
+        return gradient
+    array = get_array_module(gradient.gy).zeros(gradient.shape, gradient.gy.dtype)
+    scatter_add(gradient.ids, gradient.gy, array)
+    return array
 
 
 class At:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .backend import Device, check_like, get_array_module, get_device, is_array
 from .backprop import sweep, tape
+from .terms import Rows, dense
 
 
 class Leaf:
@@ -167,6 +168,8 @@ class Variable:
 
         A variable that was computed keeps its gradient only if ``retain_grad`` asked for it.
         """
+        if self.node is not None and type(self.node.grad) is Rows:
+            self.node.grad = dense(self.node.grad)
         return None if self.node is None else self.node.grad
 
     @grad.setter
@@ -254,10 +257,13 @@ def _deliver(node, gradient) -> None:
         variable = node.variable()
         if variable is None:
             return  # nobody can look at it any more
-        gradient = variable.xp.asarray(gradient)
-        name = f" of {variable.name}" if variable.name else ""
-        check_like(f"backward: the gradient{name}", gradient, variable.array)
+        if type(gradient) is not Rows or gradient.shape != variable.shape:
+            gradient = variable.xp.asarray(dense(gradient))
+            name = f" of {variable.name}" if variable.name else ""
+            check_like(f"backward: the gradient{name}", gradient, variable.array)
     if node.grad is not None:
         # Not in place: the user may hold on to what was there.
-        gradient = get_array_module(gradient).asarray(node.grad + gradient)
+        gradient = node.grad + gradient
+        if type(gradient) is not Rows:
+            gradient = get_array_module(gradient).asarray(gradient)
     node.grad = gradient

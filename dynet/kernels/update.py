@@ -43,6 +43,27 @@ def sgd(W, gW, lr):
         W -= lr * gW
 
 
+@njit(cache=True)
+def _sgd_rows(W, ids, gW, lr):
+    rows, width = W.shape
+    if gW.shape != (ids.size, width):
+        raise ValueError("SGD: expected a row of the gradient for each of the ids")
+    for i in range(ids.size):
+        row = ids[i]
+        if row < 0 or row >= rows:
+            raise ValueError("SGD: the gradient is one of a row outside the parameter")
+        for j in range(width):
+            W[row, j] -= lr * gW[i, j]
+
+
+def sgd_rows(W, ids, gW, lr):
+    """``W[ids] -= lr * gW``, no id twice."""
+    if type(W) is np.ndarray:
+        _sgd_rows(W, ids, gW, W.dtype.type(lr))
+    else:
+        W[ids] -= lr * gW
+
+
 @njit(cache=True, error_model="numpy")
 def _adam(W, gW, m, v, step, rate1, rate2, eps):
     n = W.size

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from ..kernels import update
-from .optimizer import Optimizer
+from .optimizer import Hyperparameter, Optimizer, UpdateRule, fraction
 
 
 class SGD(Optimizer):
@@ -20,12 +20,18 @@ class SGD(Optimizer):
     >>> optimizer.update()
     """
 
+    lr = Hyperparameter()
+
     def __init__(self, lr: float = 0.01):
         super().__init__()
         self.lr = lr
 
-    def update_param(self, W: Any, gW: Any, state: dict[str, Any]) -> None:
-        update.sgd(W, gW, self.lr)
+    def update_param(self, W: Any, gW: Any, rule: UpdateRule) -> None:
+        update.sgd(W, gW, rule.hyperparam.lr)
+
+    def update_rows(self, W: Any, ids: Any, gW: Any, rule: UpdateRule) -> None:
+        """As ``update_param``, of the rows ``ids``, each named once, whose gradients are ``gW``."""
+        update.sgd_rows(W, ids, gW, rule.hyperparam.lr)
 
 
 class Adam(Optimizer):
@@ -47,6 +53,10 @@ class Adam(Optimizer):
     """
 
     state_names = ("m", "v")
+    alpha = Hyperparameter()
+    beta1 = fraction()
+    beta2 = fraction()
+    eps = Hyperparameter()
 
     def __init__(
         self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
@@ -57,8 +67,9 @@ class Adam(Optimizer):
         self.beta2 = beta2
         self.eps = eps
 
-    def update_param(self, W: Any, gW: Any, state: dict[str, Any]) -> None:
+    def update_param(self, W: Any, gW: Any, rule: UpdateRule) -> None:
+        hp, state = rule.hyperparam, rule.state
         # Both means start from 0 and are biased towards it; this makes up for that.
-        correction = math.sqrt(1 - self.beta2**self.t) / (1 - self.beta1**self.t)
-        step = self.alpha * correction
-        update.adam(W, gW, state["m"], state["v"], step, self.beta1, self.beta2, self.eps)
+        correction = math.sqrt(1 - hp.beta2**rule.t) / (1 - hp.beta1**rule.t)
+        step = hp.alpha * correction
+        update.adam(W, gW, state["m"], state["v"], step, hp.beta1, hp.beta2, hp.eps)
