@@ -13,12 +13,13 @@ from .function_hooks import FunctionHook
 from .interchange import from_dlpack
 from .config import config, no_backprop_mode, using_config
 from .reporter import Reporter, report
-from .link import Chain, Link
+from .link import Chain, ChainList, Link, Sequential
 from . import links
 from . import initializers
 from . import optimizers, optimizer_hooks
 from . import serializers
-from . import datasets
+from . import iterators, datasets
+from . import computational_graph
 from . import training
 from . import gradient_check
 from . import backend
@@ -28,13 +29,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Chain",
+    "ChainList",
     "Function",
     "FunctionHook",
     "Link",
     "Parameter",
     "Reporter",
+    "Sequential",
     "Variable",
     "backend",
+    "computational_graph",
     "config",
     "datasets",
     "from_dlpack",
@@ -45,6 +49,7 @@ __all__ = [
     "grad",
     "gradient_check",
     "initializers",
+    "iterators",
     "links",
     "no_backprop_mode",
     "optimizer_hooks",

@@ -58,9 +58,9 @@ class Waiting:
         if type(gx) is self.kind:
             self.terms.append(gx)
             if len(self.terms) > self.room:
-                self.settle()
+                self.total()
         elif type(gx) in TERMS:
-            self.settle()
+            self.total()
             self.kind = type(gx)
             self.terms = [gx]
             self.room = gx.room()
@@ -72,8 +72,8 @@ class Waiting:
             self.dense = self.dense + gx
             self.owned = is_array(self.dense)
 
-    def settle(self):
-        """Total the terms that wait."""
+    def total(self):
+        """The gradient: the sum of all that has arrived."""
         if self.terms:
             into = self.dense
             if into is not None and not self.owned:
@@ -81,10 +81,6 @@ class Waiting:
             self.dense = self.kind.total(self.terms, into, self.stack)
             self.owned = True
             self.terms = []
-
-    def total(self):
-        """The gradient: the sum of all that has arrived."""
-        self.settle()
         return self.dense
 
 

@@ -13,17 +13,22 @@ class Parameter(Variable):
     """A variable that a link owns and an optimizer updates.
 
     Args:
-        initializer: a number, an array, or something that fills an array (``dynet.initializers``).
-        shape: of the array to make, in ``config.dtype`` unless the initializer has another; a
-            length that is ``None`` waits for ``initialize``. Without a shape the parameter is
-            like the array that it starts from, or waits for any shape.
+        initializer: a number, an array, or something that fills an array (``dynet.initializers``);
+            ``None`` stands for NaN: for what is to be filled by hand.
+        shape: of the array to make; a length that is ``None`` waits for ``initialize``. Without a
+            shape the parameter is like the array that it starts from, or waits for any shape.
         name (str): its name in its link.
         order (str): ``"C"`` or ``"F"``, how the array lies in memory.
+        dtype: floating; by default that of the initializer, if it has one, or ``config.dtype``.
 
     Attributes:
         update_enabled (bool): whether optimizers move it; see ``Link.disable_update``.
         update_rule: how the optimizer that moved it last does so, with settings of its own
             (``parameter.update_rule.hyperparam.lr = 0.1``); ``None`` before ``setup``.
+
+    Raises:
+        TypeError: the initializer is none of those.
+        ValueError: the dtype is not floating, or not that of the initializer.
 
     >>> import dynet
     >>> dynet.Parameter(dynet.initializers.Constant(2), (3,)).array
@@ -39,24 +44,58 @@ class Parameter(Variable):
         "wanted_shape",
     )
 
-    def __init__(self, initializer: Any, shape=None, *, name: str | None = None, order: str = "C"):
-        self.initializer = initializer
+    def __init__(
+        self,
+        initializer: Any = None,
+        shape: Any = None,
+        *,
+        name: str | None = None,
+        order: str = "C",
+        dtype: Any = None,
+    ):
+        self.initializer = np.nan if initializer is None else initializer
         self.name = name
         self.order = order
         self.array = None
         self.node = Leaf(self)
         self.update_enabled = True
         self.update_rule = None
-        dtype = None
-        if is_array(initializer):
-            dtype = initializer.dtype if initializer.dtype.kind == "f" else None
-            shape = initializer.shape if shape is None else shape
-        elif callable(initializer):
-            dtype = getattr(initializer, "dtype", None)
-        self.wanted_dtype = np.dtype(dtype or config.dtype)
-        self.wanted_shape = (shape,) if isinstance(shape, int) else shape
-        if shape is not None and None not in self.wanted_shape:
-            self.initialize(self.wanted_shape)
+        self.wanted_dtype = self._dtype(dtype)
+        if is_array(initializer) and shape is None:
+            shape = initializer.shape
+        self.wanted_shape = (shape,) if isinstance(shape, (int, np.integer)) else shape
+        if shape is not None:
+            self.wanted_shape = tuple(self.wanted_shape)
+            if None not in self.wanted_shape:
+                self.initialize(self.wanted_shape)
+
+    def _dtype(self, asked):
+        """The dtype to have: as asked for, the initializer's, or the configured one."""
+        given = self.initializer
+        its = None
+        if is_array(given):
+            # An array may be converted, where that is asked for; one of integers always is.
+            its = given.dtype if given.dtype.kind == "f" and asked is None else None
+        elif isinstance(given, type):
+            raise TypeError(
+                f"Parameter {self.name}: initializer is the class {given.__name__}, expected an "
+                f"instance such as {given.__name__}()"
+            )
+        elif callable(given):
+            its = getattr(given, "dtype", None)
+        elif not isinstance(given, (int, float, np.number, np.bool_)):
+            raise TypeError(
+                f"Parameter {self.name}: initializer is {type(given).__name__}, expected a number, "
+                "an array, or something that fills an array"
+            )
+        dtype = np.dtype(asked or its or config.dtype)
+        if dtype.kind != "f":
+            raise ValueError(f"Parameter {self.name}: dtype is {dtype}, expected a floating dtype")
+        if its is not None and dtype != its:
+            raise ValueError(
+                f"Parameter {self.name}: dtype is {dtype}, that of the initializer {np.dtype(its)}"
+            )
+        return dtype
 
     @property
     def is_initialized(self) -> bool:
@@ -70,22 +109,31 @@ class Parameter(Variable):
             ValueError: the shape is not the one that the parameter waits for, or the initializer
                 is an array of another.
         """
-        if not self.takes(shape):
-            raise ValueError(
-                f"Parameter {self.name}: got the shape {shape}, expected {self.wanted_shape}"
-            )
+        array = self.make_array(shape)
         given = self.initializer
         if is_array(given) and given.shape != shape:
             raise ValueError(
                 f"Parameter {self.name}: the initial array has shape {given.shape}, "
                 f"expected {shape}"
             )
-        array = get_array_module(given).empty(shape, self.wanted_dtype, order=self.order)
         if callable(given):
             given(array)
         else:
             array[...] = given
         self.array = array
+
+    def make_array(self, shape: tuple[int, ...]) -> Any:
+        """An array such as the parameter waits for, of the given shape, with anything in it.
+
+        Raises:
+            ValueError: the shape is not the one that the parameter waits for.
+        """
+        if not self.takes(shape):
+            raise ValueError(
+                f"Parameter {self.name}: got the shape {shape}, expected {self.wanted_shape}"
+            )
+        xp = get_array_module(self.initializer)
+        return xp.empty(shape, self.wanted_dtype, order=self.order)
 
     def takes(self, shape: tuple[int, ...]) -> bool:
         """Whether a shape is the wanted one, ``None`` standing for anything."""

@@ -8,7 +8,26 @@ import pkgutil
 import pytest
 
 import dynet
-from dynet import functions, initializers, links, optimizers
+
+ROOMS = [
+    dynet,
+    dynet.computational_graph,
+    dynet.datasets,
+    dynet.function_hooks,
+    dynet.functions,
+    dynet.initializers,
+    dynet.iterators,
+    dynet.links,
+    dynet.optimizer_hooks,
+    dynet.optimizers,
+    dynet.optimizers.schedules,
+    dynet.reporter,
+    dynet.serializers,
+    dynet.training,
+    dynet.training.extensions,
+    dynet.training.triggers,
+    dynet.training.updaters,
+]
 
 MODULES = [
     "dynet",
@@ -32,7 +51,7 @@ def test_every_module_says_what_it_holds(name):
 
 
 def public_names():
-    for module in dynet, functions, links, optimizers, initializers:
+    for module in ROOMS:
         names = getattr(module, "__all__", None)
         if names is None:
             names = [
@@ -52,7 +71,7 @@ def test_every_public_name_has_a_docstring_of_its_own(thing):
 
 
 def public_methods():
-    for name in "Variable", "Parameter", "Function", "Link", "Chain":
+    for name in "Variable", "Parameter", "Function", "Link", "Chain", "ChainList", "Sequential":
         for attribute, value in vars(getattr(dynet, name)).items():
             if not attribute.startswith("_") and (callable(value) or isinstance(value, property)):
                 yield pytest.param(value, id=f"{name}.{attribute}")

@@ -88,8 +88,9 @@ def test_count_params_counts_numbers():
     assert MLP().count_params() == 3 * 4 + 4 + 4 * 2
 
 
-def test_count_params_leaves_out_what_has_no_size_yet():
-    assert L.Linear(None, 5).count_params() == 5
+def test_count_params_leaves_out_what_has_no_size_yet_and_says_so():
+    with pytest.warns(UserWarning, match="/l/W"):
+        assert Chain(l=L.Linear(None, 5)).count_params() == 5
 
 
 def test_a_shared_parameter_comes_once():
@@ -115,11 +116,11 @@ def test_cleargrads_clears_every_gradient():
 
 def test_repr_is_a_tree():
     assert repr(Chain(mlp=MLP(), out=L.Linear(None, 2))) == (
-        "Chain()\n"
-        "  mlp: MLP()\n"
-        "    l1: Linear(W: (4, 3), b: (4,))\n"
-        "    l2: Linear(W: (2, 4))\n"
-        "  out: Linear(W: ?, b: (2,))"
+        "Chain (parameters: 26+?)\n"
+        "  mlp: MLP       24\n"
+        "    l1: Linear   16  W (4, 3), b (4,)\n"
+        "    l2: Linear    8  W (2, 4)\n"
+        "  out: Linear   2+?  W (2, ?), b (2,)"
     )
 
 

@@ -1,0 +1,94 @@
+"""What goes from one tree of links to another: values and gradients, by their paths.
+
+Everything is checked before anything is changed.
+"""
+
+import copy
+
+from ..backend import get_array_module, get_device, is_array
+
+
+def add_gradients(link, source):
+    """Add to the gradients of a link's parameters those of another's; see ``Link.addgrads``."""
+    who = f"{type(link).__name__}.addgrads"
+    pairs = {}
+    for path, _, _, mine, its in _matched(who, link, source, "parameter"):
+        if its.grad is not None:
+            if mine.array is None:
+                raise ValueError(f"{who}: {path} has no array before the first call of its link")
+            _check_like(who, f"the gradient of {path}", its.grad, mine.array)
+            pairs[id(mine), id(its)] = mine, its  # two paths may lead to one parameter
+    for mine, its in pairs.values():
+        gradient = _beside(mine.array, its.grad)
+        mine.grad = gradient.copy() if mine.grad is None else mine.grad + gradient
+
+
+def copy_values(link, source, copy_persistent):
+    """Fill a link's parameters with the values of another's; see ``Link.copyparams``."""
+    who = f"{type(link).__name__}.copyparams"
+    parameters = list(_matched(who, link, source, "parameter"))
+    persistents = list(_matched(who, link, source, "persistent value")) if copy_persistent else []
+    for path, _, _, mine, its in parameters:
+        if its.array is None:
+            raise ValueError(
+                f"{who}: {path} of the other has no array before the first call of its link"
+            )
+        if mine.array is not None:
+            _check_fills(who, path, its.array, mine.array)
+        elif its.dtype != mine.wanted_dtype or not mine.takes(its.shape):
+            raise ValueError(
+                f"{who}: {path} is {its.dtype} {its.shape}, "
+                f"expected {mine.wanted_dtype} {mine.wanted_shape}"
+            )
+    for path, _, _, mine, its in persistents:
+        if is_array(mine):
+            _check_fills(who, path, its, mine)
+    for _, _, _, mine, its in parameters:
+        if mine.array is None:
+            mine.array = its.xp.array(its.array, order=mine.order)
+        else:
+            mine.array[...] = _beside(mine.array, its.array)
+    for _, owner, name, mine, its in persistents:
+        if is_array(mine):
+            mine[...] = _beside(mine, its)
+        else:
+            setattr(owner, name, copy.deepcopy(its))
+
+
+def _matched(who, link, source, kind):
+    """Each registered attribute of a kind: path, owner, name, value here, value there."""
+    if not hasattr(source, "namedlinks"):
+        raise TypeError(f"{who}: link is {type(source).__name__}, expected a Link")
+    sources = dict(source.namedlinks())
+    for place, owner in link.namedlinks():
+        for name, mine in owner._attributes(kind):
+            path = f"{place.rstrip('/')}/{name}"
+            its = dict(sources[place]._attributes(kind)) if place in sources else {}
+            if name not in its:
+                raise ValueError(
+                    f"{who}: the other, a {type(source).__name__}, has no {kind} {path}"
+                )
+            yield path, owner, name, mine, its[name]
+
+
+def _check_like(who, what, its, mine):
+    if not is_array(its) or its.shape != mine.shape or its.dtype != mine.dtype:
+        came = f"{its.dtype} {its.shape}" if is_array(its) else type(its).__name__
+        raise ValueError(f"{who}: {what} is {came}, expected {mine.dtype} {mine.shape}")
+
+
+def _check_fills(who, path, its, mine):
+    _check_like(who, path, its, mine)
+    if not getattr(mine.flags, "writeable", True):
+        raise ValueError(
+            f"{who}: {path} is read-only: in debug mode it is while a tape that was not swept "
+            "needs it"
+        )
+
+
+def _beside(mine, its):
+    """An array on the device of another."""
+    xp = get_array_module(mine)
+    if get_array_module(its) is xp:
+        return its
+    return xp.asarray(get_device("cpu").send(its))
