@@ -144,11 +144,11 @@ class TimerHook(_Meter):
     """
 
     def _read(self, arrays):
-        _synchronize(arrays)
+        synchronize(arrays)
         return time.perf_counter()
 
     def _cost(self, start, arrays):
-        _synchronize(arrays)
+        synchronize(arrays)
         return time.perf_counter() - start
 
     def total_time(self) -> float:
@@ -226,7 +226,7 @@ class MemoryHook(_Meter):
         self._report(unit, scales[unit], file)
 
 
-def _synchronize(arrays):
+def synchronize(arrays):
     """A GPU works on while Python goes on: wait for it before the clock is read."""
     xp = get_array_module(*arrays)
     if xp.__name__ == "cupy":

@@ -144,7 +144,7 @@ def test_importing_dynet_imports_no_optional_package():
             sys.executable,
             "-c",
             "import sys, dynet\n"
-            "print(*{'cupy', 'matplotlib', 'torch', 'sklearn'} & set(sys.modules))",
+            "print(*{"cupy", "h5py", "matplotlib", "safetensors", "sklearn", "torch"} & set(sys.modules))",
         ],
         capture_output=True,
         text=True,

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 import uuid
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from http.client import HTTPException
 from pathlib import Path
@@ -59,6 +59,24 @@ def fetch(
     >>> fetch("a.txt", ["https://example.org/data/"], "a.txt", "9f86d0...")  # doctest: +SKIP
     PosixPath('a.txt')
     """
+    fetch_checked(name, mirrors, destination, has_checksum(checksum), timeout, time_limit)
+    return Path(destination)
+
+
+def fetch_checked(
+    name: str,
+    mirrors: Sequence[str],
+    destination: str | os.PathLike,
+    check: Callable[[Path], str | None],
+    timeout: float = 30.0,
+    time_limit: float = 600.0,
+) -> None:
+    """What ``fetch`` does, for a file that is known by something else than its own checksum.
+
+    Args:
+        check: of the path of a file, what is wrong with it: an object for "it has", as
+            ``"SHA-256 12..., expected 34..."``; ``None`` for the right file.
+    """
     if isinstance(mirrors, str):
         raise TypeError(f"fetch: mirrors is the string {mirrors!r}, expected a sequence of them")
     if not mirrors:
@@ -71,43 +89,88 @@ def fetch(
 
     destination = Path(destination)
     if destination.exists():
-        found = file_checksum(destination)
-        if found == checksum:
-            return destination
+        wrong = check(destination)
+        if wrong is None:
+            return
         warnings.warn(
-            f"fetch: {destination} has SHA-256 {found}, expected {checksum}; "
+            f"fetch: {destination} has {wrong}; "
             "it is damaged or another file, and is downloaded again",
-            stacklevel=2,
+            stacklevel=3,
         )
     destination.parent.mkdir(parents=True, exist_ok=True)
     failures = []
     for mirror in mirrors:
         url = mirror.rstrip("/") + "/" + name
         try:
-            _download(url, destination, checksum, timeout, time_limit)
-            return destination
+            _download(url, destination, check, timeout, time_limit)
+            return
         except _MirrorError as error:
             failures.append(f"{url}: {error}")
     raise DownloadError(f"fetch: no mirror gave {name}: " + "; ".join(failures))
 
 
-def file_checksum(path: str | os.PathLike) -> str:
-    """SHA-256 of a file, in hexadecimal digits.
+def has_checksum(expected: str) -> Callable[[Path], str | None]:
+    """A check, for ``fetch_checked``, that a file has a SHA-256, in hexadecimal digits."""
+
+    def check(path):
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+        found = digest.hexdigest()
+        return None if found == expected else f"SHA-256 {found}, expected {expected}"
+
+    return check
+
+
+def kept_files(
+    function: str,
+    folder: Path,
+    checks: dict[str, Callable[[Path], str | None]],
+    mirrors: Sequence[str],
+    download: bool,
+    timeout: float,
+) -> None:
+    """See to it that a folder of the cache holds the files of a data set, whole.
+
+    Args:
+        function: who asks, for messages.
+        checks: for the name of each file, what is wrong with a file (see ``fetch_checked``).
 
     Raises:
-        OSError: the file cannot be read.
+        FileNotFoundError: a file is missing or damaged, and ``download`` is false.
+        DownloadError: no mirror gave a file.
     """
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    if download:
+        for name, check in checks.items():
+            fetch_checked(name, mirrors, folder / name, check, timeout)
+        return
+    wrong = []
+    for name, check in checks.items():
+        path = folder / name
+        if not path.is_file():
+            wrong.append(f"{name} is missing")
+        elif (problem := check(path)) is not None:
+            wrong.append(f"{name} has {problem}")
+    if wrong:
+        raise FileNotFoundError(
+            f"{function}: the cache {folder} does not hold the data ({'; '.join(wrong)}); "
+            f"expected {', '.join(checks)}, or download=True"
+        )
 
 
-def _download(url, destination, checksum, timeout, time_limit):
+def cache_folder(cache: str | os.PathLike | None) -> Path:
+    """Where downloads are kept: as given, or as the environment says, or in the user's cache."""
+    if cache is None:
+        cache = os.environ.get("DYNET_DATA")
+    if not cache:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "dynet")
+    return Path(cache).expanduser()
+
+
+def _download(url, destination, check, timeout, time_limit):
     # A name that no other process or thread has, so that two downloads of one file do not mix.
     temporary = destination.with_name(f"{destination.name}.{uuid.uuid4().hex}.part")
-    digest = hashlib.sha256()
     try:
         with (
             open(temporary, "xb") as file,
@@ -115,11 +178,10 @@ def _download(url, destination, checksum, timeout, time_limit):
         ):
             for chunk in chunks:
                 file.write(chunk)
-                digest.update(chunk)
-            found = digest.hexdigest()
-            if found != checksum:
-                raise _MirrorError(f"gave a file with SHA-256 {found}, expected {checksum}")
             file.flush()
+            wrong = check(temporary)
+            if wrong is not None:
+                raise _MirrorError(f"gave a file with {wrong}")
             os.fsync(file.fileno())
         os.replace(temporary, destination)
     finally:

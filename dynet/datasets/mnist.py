@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .download import CHUNK, fetch, file_checksum
+from .download import CHUNK, cache_folder, has_checksum, kept_files
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -100,12 +100,9 @@ def get_mnist(
     """
     if folder is not None:
         return _from_folder(Path(folder).expanduser())
-    cached = _cache_folder(cache) / "mnist"
-    if not download:
-        _check_cached(cached)
-    else:
-        for name, checksum in CHECKSUMS.items():
-            fetch(f"{name}.gz", mirrors, cached / f"{name}.gz", checksum, timeout)
+    cached = cache_folder(cache) / "mnist"
+    checks = {f"{name}.gz": has_checksum(checksum) for name, checksum in CHECKSUMS.items()}
+    kept_files("get_mnist", cached, checks, mirrors, download, timeout)
     train, test = (_examples(*(cached / f"{name}.gz" for name in part)) for part in (TRAIN, TEST))
     return MNIST(train, test)
 
@@ -237,27 +234,3 @@ def _examples(images_path, labels_path):
             f"get_mnist: {labels_path} holds the label {labels.max()}, expected digits 0 to 9"
         )
     return Examples(images, labels.astype(np.int32))
-
-
-def _cache_folder(cache):
-    if cache is None:
-        cache = os.environ.get("DYNET_DATA")
-    if not cache:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "dynet")
-    return Path(cache).expanduser()
-
-
-def _check_cached(cached):
-    """Refuse a cache that lacks files, or holds damaged ones."""
-    wrong = []
-    for name, checksum in CHECKSUMS.items():
-        path = cached / f"{name}.gz"
-        if not path.is_file():
-            wrong.append(f"{path.name} is missing")
-        elif (found := file_checksum(path)) != checksum:
-            wrong.append(f"{path.name} has SHA-256 {found}, expected {checksum}")
-    if wrong:
-        raise FileNotFoundError(
-            f"get_mnist: the cache {cached} does not hold MNIST ({'; '.join(wrong)}); "
-            "expected all four files, or download=True"
-        )
