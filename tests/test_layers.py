@@ -144,7 +144,8 @@ def test_importing_dynet_imports_no_optional_package():
             sys.executable,
             "-c",
             "import sys, dynet\n"
-            "print(*{"cupy", "h5py", "matplotlib", "safetensors", "sklearn", "torch"} & set(sys.modules))",
+            "optional = {'cupy', 'h5py', 'matplotlib', 'safetensors', 'sklearn', 'torch'}\n"
+            "print(*optional & set(sys.modules))",
         ],
         capture_output=True,
         text=True,

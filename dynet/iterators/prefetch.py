@@ -1,0 +1,107 @@
+"""Fetching coming batches while the caller is at work on the last one."""
+
+import copy
+from collections import deque
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from .iterator import Iterator
+from .order import ShuffleOrderSampler, next_batch
+
+
+class PrefetchIterator(Iterator):
+    """An iterator whose batches are fetched ahead, by threads or processes.
+
+    It stands where a serial one would stand: what is fetched ahead is only what it foresees. When
+    a batch is asked for, its numbers are compared with what was foreseen; where they differ (after
+    ``reset()``, after loading, where others draw from the generator that shuffles), what was
+    fetched ahead is thrown away. So a saved place is that of the batches given out, and the order
+    is the serial one whoever fetches.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int,
+        repeat: bool,
+        shuffle: bool | None,
+        order_sampler: Callable | None,
+        rng: Any,
+        n_prefetch: int,
+    ):
+        super().__init__(dataset, batch_size, repeat, shuffle, order_sampler, rng)
+        self._finalized = False
+        self._n_prefetch = n_prefetch
+        self._ahead: deque[tuple[list[int], Any]] = deque()  # numbers, and who is on them
+        self._foreseen: tuple[Any, Any] = (None, None)  # state and sampler after the last of them
+
+    def finalize(self) -> None:
+        """End the workers. No batch can be asked for afterwards; the place can still be saved."""
+        self._finalized = True
+        self._ahead.clear()
+
+    def __next__(self) -> list:
+        if self._finalized:
+            raise RuntimeError(
+                f"{type(self).__name__}: a batch is asked for after finalize(), expected none"
+            )
+        return super().__next__()
+
+    def _fetch(self, numbers: list[int]) -> list:
+        if not self._ahead or self._ahead[0][0] != numbers:
+            while self._ahead:
+                self._cancel(self._ahead.popleft()[1])
+            sampler = self.order_sampler
+            if type(sampler) is ShuffleOrderSampler:
+                sampler = copy.deepcopy(sampler)  # draws what the other will draw, and not from it
+            self._foreseen = self._state, sampler
+            self._ahead.append((numbers, self._submit(numbers)))
+        job = self._ahead.popleft()[1]
+        self._look_ahead()
+        return self._result(job)
+
+    def _look_ahead(self):
+        while len(self._ahead) < self._n_prefetch:
+            state, sampler = self._foreseen
+            ends = state.current_position + self.batch_size >= self._size
+            if ends and sampler is not None and sampler is self.order_sampler:
+                return  # nobody knows what a sampler of the user's does when it is asked twice
+            state, numbers = next_batch(
+                type(self).__name__, state, self._n, self.batch_size, self.repeat, sampler
+            )
+            if not numbers:
+                return
+            self._foreseen = state, sampler
+            self._ahead.append((numbers, self._submit(numbers)))
+
+    def _submit(self, numbers: list[int]) -> Any:
+        """Have workers begin to fetch; gives back what ``_result`` and ``_cancel`` take."""
+        raise NotImplementedError
+
+    def _result(self, job: Any) -> Any:
+        """What the workers give back: the examples."""
+        raise NotImplementedError
+
+    def _cancel(self, job: Any) -> None:
+        """Nobody will ask for the result."""
+        raise NotImplementedError
+
+
+def check_count(name: str, **argument: Any) -> int:
+    """A number of workers or batches."""
+    ((what, value),) = argument.items()
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: {what} is {value!r}, expected a positive integer")
+    if value < 1:
+        raise ValueError(f"{name}: {what} is {value}, expected a positive integer")
+    return int(value)
+
+
+def divided(numbers: list[int], parts: int) -> list[list[int]]:
+    """The numbers in so many parts of nearly one length, or one by one where they are fewer."""
+    parts = min(parts, len(numbers))
+    borders = [len(numbers) * i // parts for i in range(parts + 1)]
+    return [numbers[a:b] for a, b in pairwise(borders)]
