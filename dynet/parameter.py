@@ -27,8 +27,9 @@ class Parameter(Variable):
             (``parameter.update_rule.hyperparam.lr = 0.1``); ``None`` before ``setup``.
 
     Raises:
-        TypeError: the initializer is none of those.
-        ValueError: the dtype is not floating, or not that of the initializer.
+        TypeError: the initializer is none of those, or returns values in place of filling an array.
+        ValueError: the dtype is not floating, or not that of the initializer; the shape or the
+            order is none.
 
     >>> import dynet
     >>> dynet.Parameter(dynet.initializers.Constant(2), (3,)).array
@@ -56,6 +57,8 @@ class Parameter(Variable):
         self.initializer = np.nan if initializer is None else initializer
         self.name = name
         self.order = order
+        if order not in ("C", "F"):
+            raise ValueError(f"Parameter {name}: order is {order!r}, expected 'C' or 'F'")
         self.array = None
         self.node = Leaf(self)
         self.update_enabled = True
@@ -63,17 +66,32 @@ class Parameter(Variable):
         self.wanted_dtype = self._dtype(dtype)
         if is_array(initializer) and shape is None:
             shape = initializer.shape
-        self.wanted_shape = (shape,) if isinstance(shape, (int, np.integer)) else shape
-        if shape is not None:
-            self.wanted_shape = tuple(self.wanted_shape)
-            if None not in self.wanted_shape:
-                self.initialize(self.wanted_shape)
+        self.wanted_shape = None if shape is None else self._lengths(shape)
+        if shape is not None and None not in self.wanted_shape:
+            self.initialize(self.wanted_shape)
+
+    def _lengths(self, shape):
+        """A shape, that may be given as one integer, as a tuple."""
+        lengths = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+        for n in lengths:
+            integer = isinstance(n, (int, np.integer)) and not isinstance(n, bool)
+            if n is not None and not (integer and n >= 0):
+                raise ValueError(
+                    f"Parameter {self.name}: shape is {shape!r}, expected an integer, or a tuple "
+                    "of integers and None; none of them negative"
+                )
+        return lengths
 
     def _dtype(self, asked):
         """The dtype to have: as asked for, the initializer's, or the configured one."""
         given = self.initializer
         its = None
         if is_array(given):
+            if given.dtype.kind not in "biuf":
+                raise TypeError(
+                    f"Parameter {self.name}: initializer is an array of {given.dtype}, expected "
+                    "real numbers"
+                )
             # An array may be converted, where that is asked for; one of integers always is.
             its = given.dtype if given.dtype.kind == "f" and asked is None else None
         elif isinstance(given, type):
@@ -89,8 +107,11 @@ class Parameter(Variable):
                 "an array, or something that fills an array"
             )
         dtype = np.dtype(asked or its or config.dtype)
-        if dtype.kind != "f":
-            raise ValueError(f"Parameter {self.name}: dtype is {dtype}, expected a floating dtype")
+        if dtype.kind != "f" or not dtype.isnative:
+            raise ValueError(
+                f"Parameter {self.name}: dtype is {dtype}, expected a floating dtype in this "
+                "machine's byte order"
+            )
         if its is not None and dtype != its:
             raise ValueError(
                 f"Parameter {self.name}: dtype is {dtype}, that of the initializer {np.dtype(its)}"
@@ -117,7 +138,12 @@ class Parameter(Variable):
                 f"expected {shape}"
             )
         if callable(given):
-            given(array)
+            returned = given(array)
+            if returned is not None and returned is not array:
+                raise TypeError(
+                    f"Parameter {self.name}: the initializer returned {type(returned).__name__}, "
+                    "expected one that fills the array it is given, and returns None"
+                )
         else:
             array[...] = given
         self.array = array

@@ -289,8 +289,14 @@ def test_an_array_is_generated_in_the_dtype_of_its_initializer():
 
 
 def test_an_array_is_not_generated_in_another_dtype_than_its_initializers():
-    with pytest.raises(ValueError, match="dtype is float32, the initializer's is float64"):
+    with pytest.raises(ValueError, match="dtype is float32, that of the initializer float64"):
         generate_array(One("d"), (2,), np, "f")
+
+
+@pytest.mark.parametrize("shape", [None, (2, None)])
+def test_an_array_is_not_generated_without_a_shape(shape):
+    with pytest.raises(ValueError, match="generate_array: shape is"):
+        generate_array(One(), shape)
 
 
 # -- in a Parameter -------------------------------------------------------------------------------
@@ -314,6 +320,10 @@ def test_an_array_of_integers_makes_a_floating_parameter():
     assert Parameter(np.array([1, 2])).dtype == np.float32
 
 
+def test_an_initializer_may_give_back_the_array_that_it_filled():
+    assert (filled(lambda array: np.multiply(array, 0, out=array), 2) == 0).all()
+
+
 def test_a_parameter_of_nothing_is_full_of_nan():
     assert np.isnan(Parameter(None, (2,)).array).all()
 
@@ -333,6 +343,24 @@ BAD_PARAMETERS = [
     (lambda: Parameter(Normal, (2,)), TypeError, "initializer is the class Normal, expected an "),
     (lambda: Parameter(0, (2,), dtype=int), ValueError, "dtype is int64, expected a floating"),
     (lambda: Parameter(One("d"), (2,), dtype="f"), ValueError, "dtype is float32, that of the in"),
+    (lambda: Parameter(0, (2,), dtype=">f4"), ValueError, "dtype is >f4, .*byte order"),
+    (lambda: Parameter(np.ones(2, ">f4")), ValueError, "dtype is >f4, .*byte order"),
+    (lambda: Parameter(np.ones(2, "F")), TypeError, "initializer is an array of complex64, expec"),
+    (lambda: Parameter(np.array(["a"])), TypeError, "initializer is an array of <U1, expected rea"),
+    (lambda: Parameter(np.zeros_like, (2,)), TypeError, "the initializer returned ndarray, expec"),
+    (lambda: Parameter(L.Linear(2, 2), (2, 2)), TypeError, "the initializer returned Variable, ex"),
+    *[
+        (
+            lambda s=s: Parameter(0, s),
+            ValueError,
+            rf"shape is {re.escape(repr(s))}, expected an int",
+        )
+        for s in [-1, (3, -1), 2.5, (2.5,), "ab", True, (None, "a"), {}]
+    ],
+    *[
+        (lambda o=o: Parameter(0, (2, 2), order=o), ValueError, f"order is {o!r}, expected 'C' or")
+        for o in ["K", "A", "f", None]
+    ],
 ]
 
 

@@ -69,6 +69,62 @@ def test_a_link_without_forward_says_so():
         Scaled()(X)
 
 
+class Adding(Link):
+    def forward(self, x, y=1):
+        return x + y
+
+
+class Prefixed:
+    """A mixin."""
+
+    def __call__(self, *args):
+        return "called", super().__call__(*args)
+
+
+class Doubling:
+    """A mixin with a forward."""
+
+    def forward(self, x):
+        return 2 * x
+
+
+class AddingBelow(Link):
+    def __call__(self, x):
+        return "called", self.forward(x)
+
+
+CALLS = [
+    (type("Plain", (Adding,), {}), 3),
+    (type("Overriding", (Adding,), {"forward": lambda self, x: 7}), 7),
+    (type("WithBoth", (Link,), {"__call__": lambda self, x: 8, "forward": lambda self, x: 7}), 8),
+    (type("WithCall", (Adding,), {"__call__": lambda self, x: 8}), 8),
+    (type("Mixed", (Prefixed, Adding), {}), ("called", 3)),
+    (type("MixedLater", (Prefixed, Link), {"forward": lambda self, x: 7}), ("called", 7)),
+    (type("BelowACall", (AddingBelow,), {"forward": lambda self, x: 7}), ("called", 7)),
+    (type("ForwardOfAMixin", (Doubling, Link), {}), 4),
+    (type("ForwardOfAMixinFirst", (Doubling, Adding), {}), 4),
+    (type("Static", (Link,), {"forward": staticmethod(lambda x: 7)}), 7),
+]
+
+
+@pytest.mark.parametrize("kind, expected", CALLS, ids=[kind.__name__ for kind, _ in CALLS])
+def test_a_call_is_that_of_the_class_or_else_its_forward(kind, expected):
+    assert kind()(2) == expected
+
+
+def test_a_call_passes_on_all_arguments():
+    assert Adding()(2, y=5) == 7
+
+
+@pytest.mark.parametrize("in_scope", [False, True])
+def test_a_forward_of_one_link_alone_is_refused_since_a_call_would_not_see_it(in_scope):
+    link = Adding()
+    link._in_scope = in_scope
+    with pytest.raises(AttributeError, match=r"Adding\.forward: .*state it in a class"):
+        link.forward = lambda x: x
+    assert link(2) == 3
+
+
 def test_paths_lead_through_the_tree():
     paths = [path for path, _ in Chain(mlp=MLP(), out=L.EmbedID(2, 2)).namedparams()]
     assert paths == ["/mlp/l1/W", "/mlp/l1/b", "/mlp/l2/W", "/out/W"]
@@ -252,6 +308,12 @@ def test_embed_id_gives_zeros_for_the_ignored_label():
     assert not L.EmbedID(4, 2, ignore_label=-1)(np.array([-1])).array.any()
 
 
+@pytest.mark.parametrize("label", [1.0, "a", [1]])
+def test_the_ignored_label_is_an_integer(label):
+    with pytest.raises(TypeError, match=r"EmbedID: ignore_label is .*, expected an integer"):
+        L.EmbedID(4, 2, ignore_label=label)
+
+
 def test_embed_id_starts_from_an_array():
     W = np.arange(8, dtype=np.float32).reshape(4, 2)
     np.testing.assert_array_equal(L.EmbedID(4, 2, initialW=W).W.array, W)
@@ -267,6 +329,10 @@ BAD_SIZES = [
     (
         lambda: L.Linear(3, 4, initialW=np.ones((3, 4))),
         "Parameter W: the initial array has shape (3, 4), expected (4, 3)",
+    ),
+    (
+        lambda: L.Linear(None, 4, initialW=np.ones(())),
+        "Linear: initialW has shape (), expected (4, in_size)",
     ),
     (
         lambda: L.Linear(3, 4, initial_bias=np.ones(3)),

@@ -124,6 +124,8 @@ def test_nothing_registered_hides_what_a_link_has(name):
 def test_a_name_has_no_slash(name):
     with pytest.raises(ValueError, match="slash"):
         Chain(**{name: L.Linear(3, 2)})
+    with pytest.raises(ValueError, match="slash"):
+        Link().add_persistent(name, 3)
 
 
 def test_a_chain_within_itself_is_an_error():
@@ -607,9 +609,10 @@ def test_addgrads_of_what_does_not_fit_adds_nothing():
 
 
 @pytest.mark.parametrize("method", ["copyparams", "addgrads"])
-def test_only_a_link_gives_to_a_link(method):
-    with pytest.raises(TypeError, match=f"Linear.{method}: link is dict, expected a Link"):
-        getattr(L.Linear(3, 2), method)({})
+@pytest.mark.parametrize("source, kind", [({}, "dict"), (L.Linear, "type")])
+def test_only_a_link_gives_to_a_link(method, source, kind):
+    with pytest.raises(TypeError, match=f"Linear.{method}: link is {kind}, expected a Link"):
+        getattr(L.Linear(3, 2), method)(source)
 
 
 # -- lists ----------------------------------------------------------------------------------------

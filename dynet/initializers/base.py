@@ -1,13 +1,12 @@
 """What all initializers share: the checks of the array, the fans of a shape, random generators."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..backend import get_array_module, is_array
-from ..config import config
+from ..parameter import Parameter
 
 
 class Initializer:
@@ -146,37 +145,29 @@ class RandomInitializer(Initializer):
 
 
 def generate_array(
-    initializer: Callable, shape: int | tuple[int, ...], xp: Any = np, dtype: Any = None
+    initializer: Any, shape: int | tuple[int, ...], xp: Any = np, dtype: Any = None
 ) -> Any:
-    """A new array that an initializer fills: what a Parameter does, for values that are none.
+    """The array that a ``Parameter`` of the same arguments starts from.
 
     Args:
-        initializer: fills an array in place.
+        initializer: as for ``Parameter``.
         shape: of the array.
         xp: ``numpy`` or ``cupy``.
-        dtype: by default the initializer's, or else ``config.dtype``.
+        dtype: as for ``Parameter``.
 
     Returns:
         numpy.ndarray or cupy.ndarray: of the shape.
 
     Raises:
-        ValueError: ``dtype`` is another than the initializer's.
-        TypeError: the initializer cannot be called.
+        TypeError, ValueError: as for ``Parameter``.
 
     >>> import dynet
     >>> dynet.initializers.generate_array(dynet.initializers.One(), (2,))
     array([1., 1.], dtype=float32)
     """
-    if not callable(initializer):
-        raise TypeError(
-            f"generate_array: initializer is {type(initializer).__name__}, expected something "
-            "that fills an array, such as dynet.initializers.Zero()"
-        )
-    its = getattr(initializer, "dtype", None)
-    if dtype is not None and its is not None and np.dtype(dtype) != its:
+    parameter = Parameter(initializer, shape, dtype=dtype)
+    if not parameter.is_initialized:
         raise ValueError(
-            f"generate_array: dtype is {np.dtype(dtype)}, the initializer's is {np.dtype(its)}"
+            f"generate_array: shape is {shape!r}, expected an integer or a tuple of them"
         )
-    array = xp.empty(shape, dtype or its or config.dtype)
-    initializer(array)
-    return array
+    return xp.asarray(parameter.array)

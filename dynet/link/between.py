@@ -6,6 +6,7 @@ Everything is checked before anything is changed.
 import copy
 
 from ..backend import get_array_module, get_device, is_array
+from .registry import Registry
 
 
 def add_gradients(link, source):
@@ -57,18 +58,13 @@ def copy_values(link, source, copy_persistent):
 
 def _matched(who, link, source, kind):
     """Each registered attribute of a kind: path, owner, name, value here, value there."""
-    if not hasattr(source, "namedlinks"):
+    if not isinstance(source, Registry):
         raise TypeError(f"{who}: link is {type(source).__name__}, expected a Link")
-    sources = dict(source.namedlinks())
-    for place, owner in link.namedlinks():
-        for name, mine in owner._attributes(kind):
-            path = f"{place.rstrip('/')}/{name}"
-            its = dict(sources[place]._attributes(kind)) if place in sources else {}
-            if name not in its:
-                raise ValueError(
-                    f"{who}: the other, a {type(source).__name__}, has no {kind} {path}"
-                )
-            yield path, owner, name, mine, its[name]
+    theirs = {path: its for path, _, _, its in source._named_attributes(kind)}
+    for path, owner, name, mine in link._named_attributes(kind):
+        if path not in theirs:
+            raise ValueError(f"{who}: the other, a {type(source).__name__}, has no {kind} {path}")
+        yield path, owner, name, mine, theirs[path]
 
 
 def _check_like(who, what, its, mine):

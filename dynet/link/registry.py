@@ -44,7 +44,7 @@ class Registry:
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Recurrent links keep their state this way: what is not registered must be quick.
-        if self._in_scope or name in self._registered:
+        if self._in_scope or name in self._registered or name == "forward":
             self._register(name, value)
         object.__setattr__(self, name, value)
 
@@ -55,6 +55,11 @@ class Registry:
 
     def _register(self, name, value):
         """Check what is assigned in the scope or to a registered name, and register it."""
+        if name == "forward":
+            raise AttributeError(
+                f"{type(self).__name__}.forward: a call would not see that of a single link; "
+                "state it in a class"
+            )
         before = self._registered.get(name)
         kind = None
         if isinstance(value, Parameter):
@@ -73,11 +78,7 @@ class Registry:
                 f"{type(self).__name__}.{name}: every link has something else of that "
                 "name; choose another"
             )
-        if not name or "/" in name:
-            raise ValueError(
-                f"{type(self).__name__}: the name {name!r} is empty or has a slash, which is for "
-                "paths"
-            )
+        self._check_name(name)
         if kind == "child":
             self._check_child(name, value)
         value.name = name
@@ -89,8 +90,16 @@ class Registry:
             "Link; only a Chain has links as children by name"
         )
 
+    def _check_name(self, name):
+        if not name or "/" in name:
+            raise ValueError(
+                f"{type(self).__name__}: the name {name!r} is empty or has a slash, which is for "
+                "paths"
+            )
+
     def _check_made(self, method):
-        if "_registered" not in self.__dict__:
+        # Not looked up in self.__dict__: once that was asked for, attributes are read more slowly.
+        if self._registered is Registry._registered:
             raise RuntimeError(f"{type(self).__name__}.{method}: call super().__init__() first")
 
     def _check_new(self, method, name):
@@ -128,6 +137,7 @@ class Registry:
         Raises:
             AttributeError: there is an attribute of that name.
             TypeError: the value is a Link.
+            ValueError: the name has a slash in it.
         """
         self._check_new("add_persistent", name)
         self._check_persistent("add_persistent", name, value)
@@ -152,6 +162,7 @@ class Registry:
         self._registered[name] = "persistent value"
 
     def _check_persistent(self, method, name, value):
+        self._check_name(name)
         if isinstance(value, Registry):
             raise TypeError(
                 f"{type(self).__name__}.{method}: {name!r} is a {type(value).__name__}, expected "
@@ -160,6 +171,4 @@ class Registry:
 
     def _attributes(self, kind):
         """Names and values of the registered attributes of a kind."""
-        for name, registered in self._registered.items():
-            if registered == kind:
-                yield name, getattr(self, name)
+        return [(name, getattr(self, name)) for name, k in self._registered.items() if k == kind]

@@ -4,6 +4,7 @@ import functools
 import reprlib
 
 from ..parameter import Parameter
+from .registry import Registry
 
 
 def tree_text(link):
@@ -23,7 +24,7 @@ def _rows(link, label, indent):
     yield f"{label}{type(link).__name__}", f"{count:,}{'+?' if waiting else ''}", _shapes(link)
     for name, part in link._parts():
         label = f"{indent}  {name}: "
-        if hasattr(part, "namedlinks"):
+        if isinstance(part, Registry):
             yield from _rows(part, label, indent + "  ")
         else:
             yield label + _call_text(part), "", ""

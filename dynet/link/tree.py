@@ -7,6 +7,7 @@ of ``Link`` and goes down the tree.
 """
 
 import copy
+import inspect
 import warnings
 from collections.abc import Iterator, MutableSequence
 from typing import Any
@@ -32,7 +33,8 @@ class Link(Registry):
         name (str): what its chain calls it; ``None`` at the root.
 
     Raises:
-        AttributeError: what is registered would hide something of Link's own, such as ``copy``.
+        AttributeError: what is registered would hide something of Link's own, such as ``copy``; or
+            what is assigned is ``forward``, which a class states.
         TypeError: what is assigned to the name of a parameter is none.
         ValueError: a name has a slash in it, which is for paths.
 
@@ -53,15 +55,17 @@ class Link(Registry):
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         # To call a link is to call its forward, without one more call in between: a recurrent
-        # cell is called at every time step.
-        if "forward" in cls.__dict__:
-            cls.__call__ = cls.forward
+        # cell is called at every time step. A __call__ that a class states itself stays.
+        call = inspect.getattr_static(cls, "__call__")
+        if call is Link.__call__ or any(call is vars(c).get("forward") for c in cls.__mro__):
+            cls.__call__ = inspect.getattr_static(cls, "forward")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the link computes; a subclass states it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
-
-    __call__ = forward
 
     # -- the tree -----------------------------------------------------------------------------
 
@@ -70,7 +74,19 @@ class Link(Registry):
         return self._attributes("child")
 
     def _named_children(self):
-        return ((name, part) for name, part in self._parts() if isinstance(part, Link))
+        return [(name, part) for name, part in self._parts() if isinstance(part, Link)]
+
+    def _named_attributes(self, kind):
+        """Each registered attribute of a kind at or below this: its path, link, name and value."""
+        for path, link in self._placed():
+            for name, value in link._attributes(kind):
+                yield f"{path}/{name}", link, name, value
+
+    def _placed(self, path=""):
+        """This link and all below it, each with its path, that of the root being empty."""
+        yield path, self
+        for name, child in self._named_children():
+            yield from child._placed(f"{path}/{name}")
 
     def children(self) -> "Iterator[Link]":
         """The links directly below this one."""
@@ -91,12 +107,9 @@ class Link(Registry):
         Args:
             skipself: whether to leave this one out.
         """
-        if not skipself:
-            yield "/", self
-        for name, child in self._named_children():
-            yield f"/{name}", child
-            for path, link in child.namedlinks(skipself=True):
-                yield f"/{name}{path}", link
+        for path, link in self._placed():
+            if path or not skipself:
+                yield path or "/", link
 
     def params(self, include_uninit: bool = True) -> Iterator[Parameter]:
         """Every parameter at or below this link, each once.
@@ -112,12 +125,9 @@ class Link(Registry):
         Args:
             include_uninit: whether those come too that have no array yet.
         """
-        for name, parameter in self._attributes("parameter"):
+        for path, _, _, parameter in self._named_attributes("parameter"):
             if include_uninit or parameter.is_initialized:
-                yield f"/{name}", parameter
-        for name, child in self._named_children():
-            for path, parameter in child.namedparams(include_uninit):
-                yield f"/{name}{path}", parameter
+                yield path, parameter
 
     def count_params(self) -> int:
         """How many numbers the parameters hold, those that are used twice counted once.
@@ -161,12 +171,11 @@ class Link(Registry):
             parameter.to_device(device)
             if before is not None:
                 parameter.array, _ = moved.setdefault(id(before), (parameter.array, before))
-        for link in self.links():
-            for name, value in link._attributes("persistent value"):
-                if isinstance(value, Parameter):
-                    value.to_device(device)
-                elif is_array(value):
-                    setattr(link, name, device.send(value))
+        for _, link, name, value in self._named_attributes("persistent value"):
+            if isinstance(value, Parameter):
+                value.to_device(device)
+            elif is_array(value):
+                setattr(link, name, device.send(value))
         return self
 
     # -- gradients and updates ----------------------------------------------------------------

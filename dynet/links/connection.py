@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from ..backend import is_array
-from ..functions.checks import check_floating
+from ..functions.checks import check_floating, check_integer
 from ..functions.connection import bilinear, embed_id, linear
 from ..initializers import LeCunNormal, Normal
 from ..link import Link
@@ -45,7 +45,11 @@ class Linear(Link):
         if out_size is None:
             in_size, out_size = None, in_size
         if in_size is None and is_array(initialW):
-            in_size = initialW.shape[-1]
+            if initialW.ndim != 2:
+                raise ValueError(
+                    f"Linear: initialW has shape {initialW.shape}, expected ({out_size}, in_size)"
+                )
+            in_size = initialW.shape[1]
         check_size("Linear", out_size=out_size)
         if in_size is not None:
             check_size("Linear", in_size=in_size)
@@ -86,6 +90,10 @@ class EmbedID(Link):
     Attributes:
         W (Parameter): the table, ``(in_size, out_size)``.
 
+    Raises:
+        TypeError: ``ignore_label`` is no integer.
+        ValueError: a size is no positive integer.
+
     >>> import numpy as np, dynet.links as L
     >>> L.EmbedID(256, 100)(np.array([[0, 255]])).shape
     (1, 2, 100)
@@ -100,6 +108,8 @@ class EmbedID(Link):
     ):
         super().__init__()
         check_size("EmbedID", in_size=in_size, out_size=out_size)
+        if ignore_label is not None:
+            check_integer("EmbedID", ignore_label=ignore_label)
         self.ignore_label = ignore_label
         with self.init_scope():
             W = Normal(1.0) if initialW is None else initialW
