@@ -115,6 +115,13 @@ def test_the_functions_are_those_that_ran_in_their_order():
     assert [v.uses for v in graph.variables] == [2, 1]
 
 
+def test_a_graph_may_be_built_from_a_recorded_function():
+    y = F.exp(ones(2))
+    graph = build_computational_graph(y.creator)
+    assert [f.name for f in graph.functions] == ["Exp"]
+    assert graph.functions[0].output_names == {}
+
+
 def test_what_did_not_lead_to_the_outputs_is_not_in_the_graph():
     x = ones(2)
     y, z = x + x, x * x
@@ -291,6 +298,12 @@ def test_an_output_of_which_nothing_was_recorded_is_refused():
         y = F.exp(ones(2))
     with pytest.raises(ValueError, match=r"nothing was recorded for outputs\[0\] \(shape \(2,\)"):
         build_computational_graph(y)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("recorder", "Recorder"), ("link", "Link")])
+def test_a_recorder_and_a_link_are_nothing_else(name, expected):
+    with pytest.raises(TypeError, match=f": {name} is int, expected a {expected}"):
+        build_computational_graph(F.exp(ones(2)), **{name: 3})
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ def test_tuples_become_a_tuple_and_dicts_a_dict():
         ([[1.5, 2], [3, 4]], np.array([[1.5, 2], [3, 4]], np.float32)),
         ([np.float64(1.5)], np.array([1.5])),
         (["a", "bc"], np.array(["a", "bc"])),
+        (list(np.array(["a", "bc"])), np.array(["a", "bc"])),
+        (list(np.array([b"a", b"bc"])), np.array([b"a", b"bc"])),
         ([np.float32(1.5), 2.5], np.array([1.5, 2.5], np.float32)),
     ],
 )
@@ -156,6 +158,10 @@ A, B = np.zeros(3), np.zeros(4)
         (ValueError, "padding is 0.5, expected a number that int64", [[1, 2]], 0.5),
         (ValueError, "padding is nan, expected a number that int64", [[1, 2]], np.nan),
         (ValueError, "padding is 'x', expected a number", [A], "x"),
+        (ValueError, r"padding is 9.2\S+, expected a number that int64", [[1, 2]], 2.0**63),
+        (ValueError, r"padding is 1e\+99, expected a number that float32", [A.astype("f")], 1e99),
+        (ValueError, "padding is 0, expected a number that <U1", [np.array(["a"])], 0),
+        (TypeError, "column 1: got object arrays", [(A, np.array([None]))], None),
     ],
 )
 def test_a_batch_that_makes_no_array_is_an_error_that_names_the_place(error, match, batch, padding):

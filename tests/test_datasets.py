@@ -5,6 +5,7 @@ import hashlib
 import os
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dynet.datasets import DownloadError, fetch, get_mnist, mnist, read_idx
+from dynet.datasets import DownloadError, fetch, get_digits, get_mnist, mnist, read_idx
 
 TRAIN_IMAGES, TRAIN_LABELS = mnist.TRAIN
 TEST_IMAGES, TEST_LABELS = mnist.TEST
@@ -491,6 +492,12 @@ def test_fetch_refuses_no_mirrors(tmp_path):
 def test_fetch_refuses_a_time_that_is_not_positive(tmp_path, argument):
     with pytest.raises(ValueError, match=f"fetch: {argument} is 0, expected a positive number"):
         fetch("name", ["http://a/"], tmp_path / "file", "", **{argument: 0})
+
+
+def test_without_scikit_learn_the_error_of_the_digits_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(ImportError, match=r"get_digits: .* pip install 'dynet\[examples\]'"):
+        get_digits()
 
 
 # -- the real files ---------------------------------------------------------------------------

@@ -499,6 +499,7 @@ def test_made_sequences_are_the_same_for_a_seed_and_take_any_generator(make):
         (lambda: get_adding_problem(1.5), r"get_adding_problem: n is 1\.5, expected an integer"),
         (lambda: get_adding_problem(1, 1), "min_length is 1, expected an integer of at least 2"),
         (lambda: get_adding_problem(1, 9, 8), "max_length is 8, expected .* at least 9"),
+        (lambda: get_adding_problem(True), "get_adding_problem: n is True, expected an integer"),
         (lambda: get_binary_addition(-1), "get_binary_addition: n is -1, expected"),
         (lambda: get_binary_addition(1, 1), "bits is 1, expected an integer of at least 2"),
     ],
@@ -605,6 +606,11 @@ def test_an_array_that_is_not_there_is_refused_with_what_is(h5, name):
 def test_names_must_be_given(h5):
     with pytest.raises(ValueError, match=r"no names, expected those of arrays .* 'y' \(20,\)"):
         HDF5Dataset(h5)
+
+
+def test_a_list_of_names_is_refused(h5):
+    with pytest.raises(TypeError, match=r"HDF5Dataset: a name is \['y'\], expected strings"):
+        HDF5Dataset(h5, ["y"])
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -1,8 +1,11 @@
 """Iterators: which batches come, where they stand, and that a saved place is found again."""
 
+import copy
 import gc
+import pickle
 import threading
 import time
+from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
@@ -157,6 +160,17 @@ def test_it_ends_with_its_block(kind):
     with kind(range(4), 2) as it:
         next(it)
     it.finalize()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_a_copy_goes_on_from_the_same_place_by_itself(kind, copied):
+    it = kind(range(5), 2, rng=0)
+    steps(it, 4)
+    other = copied(it)
+    expected = steps(other, 5)
+    assert place(it) == steps(kind(range(5), 2, rng=0), 4)[-1][1]
+    assert steps(it, 5) == expected
 
 
 # -- a saved place --------------------------------------------------------------------------------
@@ -341,6 +355,27 @@ def test_threads_end_with_the_iterator(end):
         assert not thread.is_alive()
 
 
+def test_the_end_of_an_iterator_leaves_its_copy_alone():
+    it = MultithreadIterator(range(6), 2, shuffle=False)
+    next(it)
+    other = copy.copy(it)
+    it.finalize()
+    assert next(other) == [2, 3]
+
+
+def test_a_batch_that_finalize_cuts_off_is_no_short_one():
+    class Slow(list):
+        def __getitem__(self, i):
+            if i == 0:
+                threading.Thread(target=it.finalize).start()
+            time.sleep(0.01)
+            return i
+
+    it = MultithreadIterator(Slow(range(500)), 500, shuffle=False)
+    with pytest.raises(CancelledError, match="the threads were ended"):
+        next(it)
+
+
 def test_finalize_waits_for_one_example_not_for_a_batch():
     fetched = []
 
@@ -373,9 +408,12 @@ def test_finalize_waits_for_one_example_not_for_a_batch():
         (TypeError, "batch_size is True", ("ab", True), {}),
         (TypeError, "dataset is int", (5, 2), {}),
         (TypeError, "dataset is generator", ((x for x in "ab"), 2), {}),
+        (TypeError, "dataset is ndarray, expected a length", (np.array(3), 2), {}),
         (TypeError, "dataset is dict.*DictDataset", ({"x": [1]}, 2), {}),
         (TypeError, "shuffle is 'yes'", ("ab", 2), {"shuffle": "yes"}),
+        (TypeError, "repeat is 'no', expected True or False", ("ab", 2), {"repeat": "no"}),
         (TypeError, "rng is 'seed'", ("ab", 2), {"rng": "seed"}),
+        (ValueError, "rng is -1, expected a seed from 0 up", ("ab", 2), {"rng": -1}),
         (TypeError, "order_sampler is 3", ("ab", 2), {"order_sampler": 3}),
         (ValueError, "one or the other", ("ab", 2), {"order_sampler": max, "shuffle": True}),
         (ValueError, "one or the other", ("ab", 2), {"order_sampler": max, "rng": 1}),

@@ -1,14 +1,18 @@
 """The iterator whose workers are processes: the serial one's batches, and no process left over."""
 
+import copy
 import gc
 import multiprocessing
 import os
+import pickle
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +108,19 @@ def test_processes_give_what_the_serial_iterator_gives_from_any_saved_place(
     assert steps(other, 5) == expected
 
 
+@needs_fork
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))]
+)
+def test_a_copy_goes_on_from_the_same_place_with_workers_of_its_own(copied):
+    it = forked(range(5), 2, shuffle=False)
+    steps(it, 4)
+    with copied(it) as other:
+        expected = [next(it)]
+        it.finalize()
+        assert [next(other)] == expected
+
+
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "fork"])
 def test_workers_may_start_afresh(method):
     data = np.arange(12.0).reshape(6, 2)
@@ -155,6 +172,18 @@ def test_starting_workers_leaves_the_global_state_alone():
     with forked(range(4), 2, rng=0) as it:
         next(it)
     assert np.random.rand() == expected
+
+
+def ended_program(i):
+    program = subprocess.Popen(["sleep", "60"])
+    program.terminate()
+    return program.wait(10)
+
+
+@needs_fork
+def test_a_program_that_a_dataset_starts_can_be_ended():
+    with forked(of(ended_program), 1) as it:
+        assert next(it) == [-signal.SIGTERM]
 
 
 # -- errors ---------------------------------------------------------------------------------------
@@ -287,16 +316,27 @@ if __name__ == "__main__":
 """
 
 
-def script(tmp_path, method, then):
+@pytest.fixture
+def folder():
+    # Of a short name, unlike tmp_path: with the address of a socket some 100 characters are full.
+    with tempfile.TemporaryDirectory() as name:
+        yield name
+
+
+def script(folder, method, then):
     """A process of its own group whose workers hold its output open; one of them is busy."""
-    path = tmp_path / "script.py"
+    path = Path(folder, "script.py")
     path.write_text(textwrap.dedent(SCRIPT))
     parent = subprocess.Popen(
         [sys.executable, path, method, then],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(dynet.__file__))},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.path.dirname(os.path.dirname(dynet.__file__)),
+            "TMPDIR": folder,  # where multiprocessing leaves a socket behind when it is killed
+        },
         start_new_session=True,
     )
     if then == "stay":
@@ -317,15 +357,15 @@ def errors_once_all_have_ended(parent):
 
 @needs_fork
 @pytest.mark.parametrize("method", METHODS)
-def test_workers_end_when_the_parent_is_killed(tmp_path, method):
-    parent = script(tmp_path, method, "stay")
+def test_workers_end_when_the_parent_is_killed(folder, method):
+    parent = script(folder, method, "stay")
     parent.kill()
     assert errors_once_all_have_ended(parent) == ""
 
 
 @needs_fork
-def test_ctrl_c_reaches_all_and_only_the_parent_speaks(tmp_path):
-    parent = script(tmp_path, "fork", "stay")
+def test_ctrl_c_reaches_all_and_only_the_parent_speaks(folder):
+    parent = script(folder, "fork", "stay")
     os.killpg(parent.pid, signal.SIGINT)
     errors = errors_once_all_have_ended(parent)
     assert errors.count("Traceback") == 1
@@ -333,8 +373,8 @@ def test_ctrl_c_reaches_all_and_only_the_parent_speaks(tmp_path):
 
 
 @needs_fork
-def test_a_program_ends_without_waiting_for_its_workers(tmp_path):
-    parent = script(tmp_path, "fork", "leave")
+def test_a_program_ends_without_waiting_for_its_workers(folder):
+    parent = script(folder, "fork", "leave")
     assert errors_once_all_have_ended(parent) == ""
     assert parent.returncode == 0
 

@@ -15,7 +15,8 @@ COMPLETE = [block for block in BLOCKS if "..." not in block]
 
 
 @pytest.mark.parametrize("block", COMPLETE, ids=range(len(COMPLETE)))
-def test_a_block_of_code_runs(block):
+def test_a_block_of_code_runs(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write files
     x = dynet.Variable(np.ones(3))
     exec(block, {"dynet": dynet, "np": np, "x": x})
 
@@ -43,3 +44,9 @@ def test_it_names_every_function_and_no_other():
     rows = re.findall(r"^\| .+: \[.*\| (.+) \|$", section, re.MULTILINE)
     assert sorted(", ".join(rows).split(", ")) == dynet.functions.__all__
     assert f"{len(dynet.functions.__all__)} of them" in section
+
+
+def test_it_names_every_link_and_optimizer():
+    base_classes = {"GradientMethod", "Hyperparameter", "Optimizer"}
+    names = {*dynet.links.__all__, *dynet.optimizers.__all__} - base_classes
+    assert [name for name in names if not re.search(rf"\b{name}\b", README)] == []

@@ -211,7 +211,7 @@ def build_computational_graph(
         ComputationalGraph: its ``dump`` and ``save`` give text, DOT and SVG.
 
     Raises:
-        TypeError: an output is no Variable.
+        TypeError: an output is no Variable, ``recorder`` no Recorder, or ``link`` no Link.
         ValueError: there are no outputs; one requires no gradient, so that nothing was recorded;
             or ``rankdir`` or a style is something else.
 
@@ -235,6 +235,12 @@ def build_computational_graph(
     outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
     if not outputs:
         raise ValueError("build_computational_graph: outputs is empty, expected a Variable")
+    for name, value, kind in ("recorder", recorder, Recorder), ("link", link, Link):
+        if not (value is None or isinstance(value, kind)):
+            raise TypeError(
+                f"build_computational_graph: {name} is {type(value).__name__}, expected a "
+                f"{kind.__name__}"
+            )
     nodes = [_node_of(i, y) for i, y in enumerate(outputs)]
     paths = {}
     if link is not None:
@@ -248,8 +254,8 @@ def build_computational_graph(
         source = reading.source(node)
         if isinstance(y, Variable):
             reading.learn(source, (y.shape, y.dtype))
-        if source.kind == "function" and getattr(y, "name", None) is not None:
-            reading.functions[source.index].output_names[source.output] = str(y.name)
+            if source.kind == "function" and y.name is not None:
+                reading.functions[source.index].output_names[source.output] = str(y.name)
     return ComputationalGraph(
         reading.functions,
         reading.variables,

@@ -97,6 +97,8 @@ def _concat(items, padding, column, device):
             return array if device is None else device.send(array)
         items = [_from_python(x, f"{column}example {i}: ") for i, x in enumerate(items)]
     dtype = _one("dtype", items, column)
+    if dtype.hasobject:
+        raise TypeError(f"concat_examples: {column}got {dtype} arrays, expected numbers or text")
     xp = get_array_module(items[0])
     if padding is None:
         shape = _one("shape", items, column)
@@ -128,7 +130,10 @@ def _from_python(value, place):
 
 def _is_typed(value):
     """Whether a value has a dtype of its own, unlike Python's numbers."""
-    return is_array(value) or isinstance(value, np.generic)
+    # NumPy's text is Python's too: the dtypes of two differ where their lengths do.
+    return is_array(value) or (
+        isinstance(value, np.generic) and not isinstance(value, np.character)
+    )
 
 
 def _one(attribute, items, column):
@@ -146,13 +151,7 @@ def _one(attribute, items, column):
 
 
 def _padded(xp, items, dtype, padding, column):
-    fill = np.asarray(padding)
-    fits = fill.ndim == 0 and fill.dtype.kind in "biuf"
-    if fits and dtype.kind in "biu":
-        information = None if dtype.kind == "b" else np.iinfo(dtype)
-        low, high = (0, 1) if information is None else (information.min, information.max)
-        fits = bool(low <= fill <= high and fill == np.trunc(fill))
-    if not fits:
+    if not _can_hold(dtype, np.asarray(padding)):
         raise ValueError(
             f"concat_examples: {column}padding is {padding!r}, expected a number that {dtype} can "
             "hold"
@@ -162,6 +161,16 @@ def _padded(xp, items, dtype, padding, column):
     for i, x in enumerate(items):
         result[(i, *map(slice, x.shape))] = x
     return result
+
+
+def _can_hold(dtype, number):
+    if number.ndim or number.dtype.kind not in "biuf" or dtype.kind not in "biufc":
+        return False
+    with np.errstate(all="ignore"):
+        held = number.astype(dtype)
+    if dtype.kind in "biu":
+        return held.item() == number.item()
+    return np.isfinite(held) == np.isfinite(number)  # a float may be rounded
 
 
 def _described(value):

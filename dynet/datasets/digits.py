@@ -23,7 +23,12 @@ def get_digits() -> MNIST:
     >>> train.images.shape, test.labels.shape
     ((1440, 8, 8), (357,))
     """
-    from sklearn.datasets import load_digits  # optional: comes with dynet[examples]
+    try:
+        from sklearn.datasets import load_digits  # optional: comes with dynet[examples]
+    except ImportError as error:
+        raise ImportError(
+            "get_digits: scikit-learn is not installed; pip install 'dynet[examples]' brings it"
+        ) from error
 
     digits = load_digits()
     images, labels = digits.images.astype(np.uint8), digits.target.astype(np.int32)

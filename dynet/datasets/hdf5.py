@@ -26,6 +26,7 @@ class HDF5Dataset(DatasetMixin):
         FileNotFoundError: there is no such file.
         ValueError: it is no HDF5 file, or a damaged one; it has no array of a name; the arrays
             are not all of one length.
+        TypeError: a name is no string.
 
     >>> import h5py, os, tempfile
     >>> from dynet.datasets import HDF5Dataset
@@ -39,6 +40,11 @@ class HDF5Dataset(DatasetMixin):
     """
 
     def __init__(self, path: str | os.PathLike, *names: str):
+        for name in names:
+            if not isinstance(name, str):
+                raise TypeError(
+                    f"HDF5Dataset: a name is {name!r}, expected strings, one for each array"
+                )
         self._path = Path(path).expanduser().absolute()
         self._names = names
         self._opened = None  # the number of the process that opened the file, it, its arrays
@@ -75,16 +81,16 @@ class HDF5Dataset(DatasetMixin):
         n = self._length
         if isinstance(index, slice):
             rows = range(n)[index]
-            if rows.step == 1:
-                columns = self._read(slice(rows.start, max(rows.start, rows.stop)))
-                return list(columns[0]) if len(columns) == 1 else list(zip(*columns, strict=True))
         elif isinstance(index, (list, np.ndarray)) and np.ndim(index):
             rows = _numbers("HDF5Dataset", index, n)
         else:
             return super().__getitem__(index)
-        # In any order, some perhaps twice; HDF5 wants each once, in the order of the file.
-        unique, places = np.unique(np.array(rows, int), return_inverse=True)
-        columns = [column[places] for column in self._read(unique)]
+        if isinstance(rows, range) and rows.step == 1:
+            columns = self._read(slice(rows.start, max(rows.start, rows.stop)))
+        else:
+            # In any order, some perhaps twice; HDF5 wants each once, in the order of the file.
+            unique, places = np.unique(np.array(rows, int), return_inverse=True)
+            columns = [column[places] for column in self._read(unique)]
         return list(columns[0]) if len(columns) == 1 else list(zip(*columns, strict=True))
 
     def __enter__(self) -> "HDF5Dataset":

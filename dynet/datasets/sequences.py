@@ -176,7 +176,7 @@ def _below(rng, ends):
 
 
 def _check_integer(function, argument, value, least):
-    if not isinstance(value, (int, np.integer)) or value < least:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(
             f"{function}: {argument} is {value!r}, expected an integer of at least {least}"
         )

@@ -38,6 +38,8 @@ class Iterator:
             raise TypeError(f"{name}: batch_size is {batch_size!r}, expected a positive integer")
         if batch_size < 1:
             raise ValueError(f"{name}: batch_size is {batch_size}, expected a positive integer")
+        if repeat not in (True, False):
+            raise TypeError(f"{name}: repeat is {repeat!r}, expected True or False")
         if shuffle not in (None, True, False):
             raise TypeError(f"{name}: shuffle is {shuffle!r}, expected True, False or None")
         if order_sampler is not None:
@@ -189,8 +191,10 @@ def _check_dataset(name, dataset):
             f"{name}: dataset is {kind}, expected examples by number; DictDataset(**dataset) makes "
             "them of a dict of columns"
         )
-    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+    try:
+        len(dataset), dataset.__getitem__
+    except (TypeError, AttributeError) as error:
         raise TypeError(
             f"{name}: dataset is {kind}, expected a length and examples by number, as a list or a "
-            "TupleDataset has"
-        )
+            f"TupleDataset has ({error})"
+        ) from error

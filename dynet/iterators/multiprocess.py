@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from .prefetch import PrefetchIterator, check_count, divided
+from .prefetch import PrefetchIterator, check_count
 from .workers import Workers
 
 
@@ -26,7 +26,8 @@ class MultiprocessIterator(PrefetchIterator):
     does its work under ``if __name__ == "__main__":``.
 
     In a worker, NumPy's products run on one thread. NumPy's and Python's global generators and
-    ``dynet.random`` are seeded in each worker differently, from NumPy's global state here.
+    ``dynet.random`` are seeded in each worker differently, from NumPy's global state here, which
+    stays as it is: two iterators that start with nothing drawn in between draw alike.
 
     Args:
         dataset: as in ``SerialIterator``, as are the next three.
@@ -80,46 +81,30 @@ class MultiprocessIterator(PrefetchIterator):
                 f"{name}: start_method is {start_method!r}, expected None or one of {methods}"
             )
         self.start_method = start_method
-        self._workers: Workers | None = None
-        super().__init__(dataset, batch_size, repeat, shuffle, order_sampler, rng, self.n_prefetch)
-
-    def finalize(self) -> None:
-        """End the workers at once, in the middle of an example if need be.
-
-        No batch can be asked for afterwards; the place can still be saved.
-        """
-        super().finalize()
-        self._end_workers()
+        super().__init__(
+            dataset,
+            batch_size,
+            repeat,
+            shuffle,
+            order_sampler,
+            rng,
+            self.n_processes,
+            self.n_prefetch,
+        )
 
     def _fetch(self, numbers: list[int]) -> list:
         try:
             examples, error = super()._fetch(numbers)
         except BaseException:
             # A worker has died; or Ctrl-C came, and a pipe may be in the middle of an answer.
-            self._ahead.clear()
             self._end_workers()
             raise
         if error is not None:
             raise error
         return examples
 
-    def _end_workers(self):
-        if self._workers is not None:
-            self._workers.stop()
-            self._workers = None
-
-    def _submit(self, numbers: list[int]) -> Any:
-        if self._workers is None:
-            self._workers = Workers(
-                type(self).__name__, self.dataset, self.n_processes, self.start_method
-            )
-        return self._workers.submit(divided(numbers, self.n_processes))
-
-    def _result(self, job: Any) -> Any:
-        return self._workers.result(job)
-
-    def _cancel(self, job: Any) -> None:
-        pass  # the answer is passed over when it comes
+    def _new_workers(self) -> Workers:
+        return Workers(type(self).__name__, self.dataset, self.n_processes, self.start_method)
 
 
 def _cores():

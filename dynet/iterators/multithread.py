@@ -3,10 +3,10 @@
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
-from .prefetch import PrefetchIterator, check_count, divided
+from .prefetch import PrefetchIterator, check_count
 
 
 class MultithreadIterator(PrefetchIterator):
@@ -16,6 +16,9 @@ class MultithreadIterator(PrefetchIterator):
     waits (for a disk, a network) or works outside Python's lock (NumPy on large arrays, image
     decoders). The dataset is asked for several examples at once, from threads that have dynet's
     default settings: it must allow for that, and ``dataset[i]`` should depend on ``i`` alone.
+
+    The threads end with ``finalize()``, which its block calls, or with the iterator. A program that
+    ends before that waits until the batch that is being fetched is there.
 
     Args:
         dataset: as in ``SerialIterator``, as are the next three and the last two.
@@ -48,40 +51,42 @@ class MultithreadIterator(PrefetchIterator):
         rng: Any = None,
     ):
         self.n_threads = check_count("MultithreadIterator", n_threads=n_threads)
-        super().__init__(dataset, batch_size, repeat, shuffle, order_sampler, rng, n_prefetch=1)
+        super().__init__(
+            dataset, batch_size, repeat, shuffle, order_sampler, rng, self.n_threads, n_prefetch=1
+        )
+
+    def _new_workers(self) -> "_Threads":
+        return _Threads(self.dataset, self.n_threads)
+
+
+class _Threads:
+    """Threads that fetch examples; they end with this object."""
+
+    def __init__(self, dataset: Any, n: int):
+        self._dataset = dataset
         self._stopped = threading.Event()
-        self._pool = ThreadPoolExecutor(self.n_threads, "dynet-iterator")
-        # Without a reference to the iterator, which would keep it alive.
-        self._stop = weakref.finalize(self, _stop, self._pool, self._stopped)
+        self._pool = ThreadPoolExecutor(n, "dynet-iterator")
+        weakref.finalize(self, _stop, self._pool, self._stopped)
 
-    def finalize(self) -> None:
-        """End the threads, each after the example that it is at work on.
+    def submit(self, parts: list[list[int]]) -> list[Future]:
+        """Have each part fetched by one thread; gives back what ``result`` takes."""
+        return [self._pool.submit(_examples, self._dataset, p, self._stopped) for p in parts]
 
-        No batch can be asked for afterwards; the place can still be saved.
-        """
-        super().finalize()
-        self._stop()
-        self._pool.shutdown(wait=True)
-
-    def _submit(self, numbers: list[int]) -> list[Future]:
-        return [
-            self._pool.submit(_examples, self.dataset, part, self._stopped)
-            for part in divided(numbers, self.n_threads)
-        ]
-
-    def _result(self, job: list[Future]) -> list:
+    def result(self, job: list[Future]) -> list:
+        """The examples of all parts in order."""
         return [example for future in job for example in future.result()]
 
-    def _cancel(self, job: list[Future]) -> None:
-        for future in job:
-            future.cancel()
+    def stop(self) -> None:
+        """End the threads, each after the example that it is at work on."""
+        _stop(self._pool, self._stopped)
+        self._pool.shutdown(wait=True)
 
 
 def _examples(dataset, numbers, stopped):
     examples = []
     for i in numbers:
         if stopped.is_set():
-            break  # nobody waits for them
+            raise CancelledError("the threads were ended")
         examples.append(dataset[i])
     return examples
 

@@ -16,6 +16,7 @@ class ShuffleOrderSampler:
 
     Raises:
         TypeError: ``rng`` is something else.
+        ValueError: the seed is negative.
 
     >>> import dynet
     >>> sampler = dynet.iterators.ShuffleOrderSampler(0)
@@ -27,6 +28,8 @@ class ShuffleOrderSampler:
         if rng is None:
             rng = np.random.default_rng(np.random.randint(2**32, size=4, dtype=np.uint32))
         elif isinstance(rng, (int, np.integer)) and not isinstance(rng, bool):
+            if rng < 0:
+                raise ValueError(f"ShuffleOrderSampler: rng is {rng}, expected a seed from 0 up")
             rng = np.random.default_rng(rng)
         elif not isinstance(rng, (np.random.Generator, np.random.RandomState)):
             raise TypeError(

@@ -30,18 +30,34 @@ class PrefetchIterator(Iterator):
         shuffle: bool | None,
         order_sampler: Callable | None,
         rng: Any,
+        n_workers: int,
         n_prefetch: int,
     ):
         super().__init__(dataset, batch_size, repeat, shuffle, order_sampler, rng)
         self._finalized = False
+        self._n_workers = n_workers
         self._n_prefetch = n_prefetch
+        self._workers: Any = None  # until the first batch
         self._ahead: deque[tuple[list[int], Any]] = deque()  # numbers, and who is on them
         self._foreseen: tuple[Any, Any] = (None, None)  # state and sampler after the last of them
 
+    def __getstate__(self) -> dict:
+        # A copy, also one that pickle makes, stands at this place and has workers of its own.
+        return {**self.__dict__, "_workers": None, "_ahead": deque()}
+
     def finalize(self) -> None:
-        """End the workers. No batch can be asked for afterwards; the place can still be saved."""
+        """End the workers. No batch can be asked for afterwards; the place can still be saved.
+
+        Threads end after the example that they are at work on, processes at once.
+        """
         self._finalized = True
+        self._end_workers()
+
+    def _end_workers(self):
         self._ahead.clear()
+        if self._workers is not None:
+            self._workers.stop()
+            self._workers = None
 
     def __next__(self) -> list:
         if self._finalized:
@@ -52,8 +68,7 @@ class PrefetchIterator(Iterator):
 
     def _fetch(self, numbers: list[int]) -> list:
         if not self._ahead or self._ahead[0][0] != numbers:
-            while self._ahead:
-                self._cancel(self._ahead.popleft()[1])
+            self._ahead.clear()
             sampler = self.order_sampler
             if type(sampler) is ShuffleOrderSampler:
                 sampler = copy.deepcopy(sampler)  # draws what the other will draw, and not from it
@@ -61,7 +76,7 @@ class PrefetchIterator(Iterator):
             self._ahead.append((numbers, self._submit(numbers)))
         job = self._ahead.popleft()[1]
         self._look_ahead()
-        return self._result(job)
+        return self._workers.result(job)
 
     def _look_ahead(self):
         while len(self._ahead) < self._n_prefetch:
@@ -77,16 +92,13 @@ class PrefetchIterator(Iterator):
             self._foreseen = state, sampler
             self._ahead.append((numbers, self._submit(numbers)))
 
-    def _submit(self, numbers: list[int]) -> Any:
-        """Have workers begin to fetch; gives back what ``_result`` and ``_cancel`` take."""
-        raise NotImplementedError
+    def _submit(self, numbers):
+        if self._workers is None:
+            self._workers = self._new_workers()
+        return self._workers.submit(divided(numbers, self._n_workers))
 
-    def _result(self, job: Any) -> Any:
-        """What the workers give back: the examples."""
-        raise NotImplementedError
-
-    def _cancel(self, job: Any) -> None:
-        """Nobody will ask for the result."""
+    def _new_workers(self) -> Any:
+        """What has the methods ``submit``, ``result`` and ``stop``."""
         raise NotImplementedError
 
 

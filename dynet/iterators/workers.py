@@ -209,8 +209,9 @@ def _rebuilt(kind, text, pickled):
 
 
 def _work(connection, dataset, seeds):
-    for number in signal.SIGINT, signal.SIGTERM:
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ignored, it would be so in programs that the dataset starts, which then could not end them.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # The workers are as many as there are cores: a second thread each would be in their way.
     # After a fork there might even be none to be had, and a long wait for them.
