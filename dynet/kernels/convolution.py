@@ -13,18 +13,16 @@ nothing is unrolled into columns, and one innermost loop, ``tile``, computes all
 """
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache, lru_cache
-from itertools import pairwise
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import config, njit
+from numba import njit
 
 from ..backend import get_array_module
 from . import tile
 from .arithmetic import compiled
+from .threads import available_cores, share
 from .tile import ROWS, VECTOR_BYTES
 
 # So many windows are gone through at a time: of the smallest images several, of a large one a
@@ -269,37 +267,8 @@ def correlate_with_gradients(x, top, left, frame, places, taps, gy, width, first
 
 
 def _share(work, n, multiplications):
-    """``work(first, last)`` of ``n`` images, on as many threads as cores are worth their while.
-
-    How many cores there are to use, Numba says: ``NUMBA_NUM_THREADS`` in the environment limits
-    them.
-    """
-    worth = 1 + multiplications // WORTH_A_THREAD
-    cores = min(config.NUMBA_NUM_THREADS, _available_cores(), n, worth)
-    if cores < 2:
-        return [work(0, n)]
-    ends = [n * i // cores for i in range(cores + 1)]
-    others = [_threads().submit(work, *part) for part in pairwise(ends[1:])]
-    try:
-        return [work(0, ends[1]), *[other.result() for other in others]]
-    finally:
-        wait(others)  # whatever happens, no thread writes on behind the caller's back
-
-
-def _available_cores():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@cache
-def _threads():
-    return ThreadPoolExecutor(os.cpu_count(), "dynet-convolution")
-
-
-if hasattr(os, "register_at_fork"):
-    # A child process has none of its parent's threads: it makes its own.
-    os.register_at_fork(after_in_child=_threads.cache_clear)
+    """``work(first, last)`` of ``n`` images, on as many threads as are worth their while."""
+    return share(work, n, min(available_cores(), 1 + multiplications // WORTH_A_THREAD))
 
 
 def _lanes(width, dtype):

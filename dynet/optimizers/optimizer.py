@@ -1,200 +1,30 @@
-"""What all optimizers share: the target, the settings, the hooks, the state to save.
+"""What all optimizers share: the target, the hooks, the update itself, the state to save.
 
-The optimizer's settings are in its ``hyperparam``; each parameter has an ``UpdateRule`` with
-settings of its own, which come first. An optimizer states what an update does to one array.
+A subclass states what an update does to one array, in ``update_param``; those of dynet do so
+through ``GradientMethod``.
 """
 
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
-import numpy as np
-
-from ..backend import get_array_module
+from ..backend import get_array_module, get_device
+from ..kernels.arithmetic import COMPILED
 from ..link import Link
 from ..parameter import Parameter
 from ..terms import Rows
-
-
-class Hyperparameter:
-    """A setting of an optimizer, as an attribute: ``optimizer.lr`` is ``optimizer.hyperparam.lr``.
-
-    Args:
-        expected: what it must be, in words.
-        test: whether a number is that.
-    """
-
-    def __init__(
-        self, expected: str = "a number >= 0", test: Callable[[float], bool] = lambda v: v >= 0
-    ):
-        self.expected = expected
-        self.test = test
-
-    def __set_name__(self, owner, name):
-        self.name = name
-
-    def __get__(self, optimizer, owner=None):
-        return self if optimizer is None else getattr(optimizer.hyperparam, self.name)
-
-    def __set__(self, optimizer, value):
-        setattr(optimizer.hyperparam, self.name, value)
-
-
-def fraction() -> Hyperparameter:
-    """A setting from 0 up to, not including, 1: how much of an average stays."""
-    return Hyperparameter("a number >= 0 and < 1", lambda v: 0 <= v < 1)
-
-
-class Hyperparameters:
-    """Settings by name; a parameter's own ones hide those of its optimizer.
-
-    A setting is a number, or a schedule: a function of the number of updates that there were
-    before (see ``dynet.optimizers.schedules``). To read it gives the number.
-
-    Args:
-        kind (type): of the optimizer, whose ``Hyperparameter`` attributes say what there is.
-        parent: the settings of the optimizer, for those of a parameter.
-    """
-
-    def __init__(self, kind: type, parent: "Hyperparameters | None" = None):
-        self.__dict__.update(_kind=kind, _parent=parent, _schedules={})
-
-    def __getattr__(self, name):  # asked only for what this object has not itself
-        if name.startswith("_") or self._parent is None:
-            raise AttributeError(f"{type(self).__name__} has no {name!r}")
-        return getattr(self._parent, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setting = getattr(self._kind, name, None)
-        if not isinstance(setting, Hyperparameter):
-            there = [
-                n for n in dir(self._kind) if isinstance(getattr(self._kind, n), Hyperparameter)
-            ]
-            raise AttributeError(
-                f"{self._kind.__name__} has no hyperparameter {name!r}; it has {', '.join(there)}"
-            )
-        schedule = value if callable(value) else None
-        value = self._check(name, schedule(0) if schedule else value)
-        self._schedules.pop(name, None)
-        if schedule:
-            self._schedules[name] = schedule
-        self.__dict__[name] = value
-
-    def _check(self, name, value):
-        setting = getattr(self._kind, name)
-        if not isinstance(value, (Real, bool)):
-            raise TypeError(
-                f"{self._kind.__name__}: {name} is {type(value).__name__}, expected "
-                f"{setting.expected}, or a function of the number of updates that gives one"
-            )
-        if not setting.test(value):
-            raise ValueError(
-                f"{self._kind.__name__}: {name} is {value}, expected {setting.expected}"
-            )
-        return value
-
-    def advance(self, t: int) -> None:
-        """Set what has a schedule to its value after ``t`` updates."""
-        for name, schedule in self._schedules.items():
-            self.__dict__[name] = self._check(name, schedule(t))
-
-
-class Hookable:
-    """What hooks can be added to: an optimizer, or the rule of one parameter."""
-
-    def __init__(self):
-        self._hooks: dict[str, tuple[Callable, str]] = {}
-
-    def add_hook(self, hook: Callable, name: str | None = None, timing: str = "auto") -> None:
-        """Call a hook at every update.
-
-        A hook with a true attribute ``call_for_each_param`` is called as ``hook(rule, parameter)``
-        for each parameter that is moved; any other, of an optimizer, as ``hook(optimizer)``.
-        Where one of these returns ``False`` before the update, it is skipped and counted.
-
-        Args:
-            hook: a callable.
-            name: by default the hook's own ``name``.
-            timing: ``"pre"``, before the update, or ``"post"``, after it; ``"auto"`` is the
-                hook's own ``timing``, or else ``"pre"``.
-
-        Raises:
-            ValueError: there is a hook of that name, or the timing is another word.
-            TypeError: ``hook`` cannot be called.
-        """
-        kind = type(self).__name__
-        if not callable(hook):
-            raise TypeError(f"{kind}.add_hook: hook is {type(hook).__name__}, expected a callable")
-        name = name or getattr(hook, "name", None) or getattr(hook, "__name__", "hook")
-        if name in self._hooks:
-            raise ValueError(f"add_hook: there already is a hook called {name!r}")
-        if timing == "auto":
-            timing = getattr(hook, "timing", "pre")
-        if timing not in ("pre", "post"):
-            raise ValueError(
-                f"{kind}.add_hook: timing is {timing!r}, expected 'pre', 'post' or 'auto'"
-            )
-        self._hooks[name] = hook, timing
-
-    def remove_hook(self, name: str) -> None:
-        """Forget a hook by its name.
-
-        Raises:
-            KeyError: there is none of that name.
-        """
-        if name not in self._hooks:
-            raise KeyError(f"remove_hook: there is no hook called {name!r}")
-        del self._hooks[name]
-
-    def hooks(self, timing: str, for_each: bool) -> list[Callable]:
-        """Those hooks that are called at a time, for each parameter or once."""
-        return [
-            hook
-            for hook, when in self._hooks.values()
-            if when == timing and getattr(hook, "call_for_each_param", False) == for_each
-        ]
-
-
-class UpdateRule(Hookable):
-    """How one parameter is moved.
-
-    Attributes:
-        hyperparam (Hyperparameters): settings of this parameter alone; the optimizer's where
-            it has none.
-        state (dict): the arrays that the optimizer keeps for the parameter; ``None`` before the
-            first update.
-        t (int): how often the parameter was moved.
-    """
-
-    def __init__(self, hyperparam: Hyperparameters):
-        super().__init__()
-        self.hyperparam = hyperparam
-        self.state: dict[str, Any] | None = None
-        self.t = 0
-
-    def add_hook(self, hook: Callable, name: str | None = None, timing: str = "auto") -> None:
-        """As ``Optimizer.add_hook``, for this parameter only, called as ``hook(rule, parameter)``.
-
-        Raises:
-            TypeError: the hook is one for a whole optimizer.
-        """
-        if not getattr(hook, "call_for_each_param", True):
-            raise TypeError(
-                f"add_hook: {type(hook).__name__} looks at all parameters together; add it to the "
-                "optimizer, not to the rule of one parameter"
-            )
-        super().add_hook(hook, name, timing)
-
-    def hooks(self, timing: str, for_each: bool = True) -> list[Callable]:
-        """Those hooks that are called at a time."""
-        return [hook for hook, when in self._hooks.values() if when == timing]
+from ..variable import Variable
+from .hyperparameter import Hyperparameters
+from .update_rule import Hookable, UpdateRule
 
 
 class Optimizer(Hookable):
-    """Moves the parameters of a link by their gradients.
+    """Moves the parameters of a link, of float32 or float64, by their gradients.
 
     A subclass has a ``Hyperparameter`` for each of its settings, states ``update_param``, and in
     ``state_names`` which arrays like the parameter it keeps for each.
+
+    Args:
+        settings: values of the hyperparameters.
 
     Attributes:
         target (Link): whose parameters it moves.
@@ -218,7 +48,7 @@ class Optimizer(Hookable):
     # rows' numbers before the gradient: a method where a row without a gradient stays as it is.
     update_rows: Callable | None = None
 
-    def __init__(self):
+    def __init__(self, **settings: Any):
         super().__init__()
         self.target: Link | None = None
         self.hyperparam = Hyperparameters(type(self))
@@ -226,6 +56,8 @@ class Optimizer(Hookable):
         self.epoch = 0
         self.skipped = 0
         self._rules: dict[Parameter, UpdateRule] = {}
+        for name, value in settings.items():
+            setattr(self.hyperparam, name, value)
 
     def setup(self, link: Link) -> "Optimizer":
         """Take a link's parameters to move, and start afresh.
@@ -246,14 +78,15 @@ class Optimizer(Hookable):
         """The update rule of a parameter, made where there is none yet."""
         rule = self._rules.get(parameter)
         if rule is None:
-            rule = UpdateRule(Hyperparameters(type(self), self.hyperparam))
-            self._rules[parameter] = rule
+            rule = self._rules[parameter] = UpdateRule(self.hyperparam)
         return rule
 
     def params(self) -> list[Parameter]:
         """The parameters that an update moves: those enabled ones that have a gradient."""
         # Asked of the node, for to read the gradient itself would make an array of some rows.
         return [p for p in self.target.params() if p.update_enabled and p.node.grad is not None]
+
+    # -- an update --------------------------------------------------------------------------------
 
     def update(self, lossfun: Callable | None = None, *args: Any, **kwargs: Any) -> None:
         """Move every parameter that has a gradient, one step.
@@ -263,76 +96,144 @@ class Optimizer(Hookable):
                 gradients replace those that there were; else the gradients there are count.
 
         Raises:
-            RuntimeError: ``setup`` was not called, or no parameter has a gradient.
+            RuntimeError: ``setup`` was not called, no parameter has a gradient, or one of them is
+                read-only.
+            TypeError: a parameter is not float32 or float64, or ``lossfun`` gives no Variable.
+            ValueError: a gradient is not like its parameter, or this is not contiguous.
         """
         kind = type(self).__name__
         if self.target is None:
             raise RuntimeError(f"{kind}.update: there is nothing to update; call setup(link) first")
         if lossfun is not None:
             self.target.cleargrads()
-            lossfun(*args, **kwargs).backward()
-        parameters = self.params()
-        if not parameters:
+            loss = lossfun(*args, **kwargs)
+            if not isinstance(loss, Variable):
+                raise TypeError(
+                    f"{kind}.update: lossfun returned {type(loss).__name__}, expected a Variable"
+                )
+            loss.backward()
+        moves = self._moves()
+        if not moves:
             raise RuntimeError(
                 f"{kind}.update: no parameter has a gradient, of those that disable_update leaves; "
                 "call loss.backward() first"
             )
-        for p in parameters:
-            self._check_writable(p)
-        self._advance()
-        for hook in self.hooks("pre", for_each=False):
-            if hook(self) is False:
-                self.skipped += 1
-                return
-        self._call_for_each("pre", parameters)
+        self._advance(rule for _, rule in moves)
+        own = [(p, rule) for p, rule in moves if rule.has_hooks]
+        if not (self._call_hooks("pre", moves) and self._call_own_hooks("pre", own)):
+            self.skipped += 1
+            return
         self.t += 1
-        for p in parameters:
-            self._move(p)
-        for hook in self.hooks("post", for_each=False):
-            hook(self)
-        self._call_for_each("post", parameters)
+        self._move(moves)
+        self._call_own_hooks("post", own)
+        self._call_hooks("post", moves)
 
-    def _advance(self):
-        self.hyperparam.advance(self.t)
-        for rule in self._rules.values():
-            rule.hyperparam.advance(self.t)
+    def _moves(self):
+        """The parameters that are to be moved, each with its rule, all checked."""
+        moves = []
+        for p in self.params():
+            rule = self._rules.get(p) or self.rule(p)
+            if p.update_rule is not rule:
+                p.update_rule = rule
+            W, gradient = p.array, p.node.grad
+            if rule.array is not W:
+                self._check_array(p)
+                self._keep_state(rule, W)
+            given = gradient.gy if type(gradient) is Rows else gradient
+            if (
+                given.dtype != W.dtype
+                or gradient.shape != W.shape
+                or type(given) is not type(W)
+                or not getattr(W.flags, "writeable", True)
+            ):
+                self._check_gradient(p, given)
+            moves.append((p, rule))
+        return moves
 
-    def _call_for_each(self, timing, parameters):
-        shared = self.hooks(timing, for_each=True)
-        for p in parameters:
-            rule = self.rule(p)
-            for hook in (*shared, *rule.hooks(timing)):
-                hook(rule, p)
-
-    def _move(self, parameter):
-        rule = parameter.update_rule = self.rule(parameter)
-        rule.t += 1
-        self._prepare_state(rule, parameter.array)
-        gradient = parameter.node.grad
-        if type(gradient) is Rows and self.update_rows is not None:
-            self.update_rows(parameter.array, gradient.ids, gradient.gy, rule)
-        else:
-            self.update_param(parameter.array, parameter.grad, rule)
-
-    def _check_writable(self, parameter):
-        flags = parameter.array.flags
-        if not getattr(flags, "writeable", True):
-            raise RuntimeError(
-                f"{type(self).__name__}.update: the parameter {parameter.name} {parameter.shape} "
-                "is read-only: in debug mode it is while a tape that was not swept needs it"
-            )
-        if not (flags.c_contiguous or flags.f_contiguous):
+    def _check_array(self, parameter):
+        W = parameter.array
+        if W.dtype not in COMPILED:
+            raise TypeError(f"{self._on(parameter)} is {W.dtype}, expected float32 or float64")
+        if not (W.flags.c_contiguous or W.flags.f_contiguous):
             raise ValueError(
-                f"{type(self).__name__}.update: the parameter {parameter.name} {parameter.shape} "
-                f"has the strides {parameter.array.strides}, expected a contiguous array"
+                f"{self._on(parameter)} has the strides {W.strides}, expected a contiguous array"
             )
+
+    def _check_gradient(self, parameter, given):
+        W, shape = parameter.array, parameter.node.grad.shape
+        if not getattr(W.flags, "writeable", True):
+            raise RuntimeError(
+                f"{self._on(parameter)} is read-only: in debug mode it is while a tape that was "
+                "not swept needs it"
+            )
+        if given.dtype != W.dtype or shape != W.shape:
+            raise ValueError(
+                f"{self._on(parameter)} is {W.dtype}, its gradient {given.dtype} {shape}, expected "
+                "both alike"
+            )
+        if isinstance(given, Variable) or get_array_module(given) is not get_array_module(W):
+            raise TypeError(
+                f"{self._on(parameter)} is {type(W).__name__}, its gradient "
+                f"{type(given).__name__}, expected arrays on one device"
+            )
+
+    def _on(self, parameter):
+        return f"{type(self).__name__}.update: the parameter {parameter.name} {parameter.shape}"
+
+    def _advance(self, rules):
+        self.hyperparam.advance(self.t)
+        for rule in rules:
+            if rule.settings is not self.hyperparam:
+                rule.settings.advance(self.t)
+
+    def _call_hooks(self, timing, moves):
+        """Call the optimizer's hooks; whether none of them has called the update off."""
+        for hook in self.hooks(timing):
+            if getattr(hook, "call_for_each_param", False):
+                for p, rule in moves:
+                    if p.node.grad is not None:  # another hook may have cleared it
+                        hook(rule, p)
+            elif hook(self) is False:
+                return False
+        return True
+
+    def _call_own_hooks(self, timing, moves):
+        for p, rule in moves:
+            for hook in rule.hooks(timing):
+                if p.node.grad is not None:
+                    hook(rule, p)
+        return True
+
+    def _move(self, moves):
+        whole = []
+        for p, rule in moves:
+            gradient = p.node.grad
+            if gradient is None:
+                continue
+            rule.t += 1
+            if type(gradient) is not Rows:
+                whole.append((gradient, rule))
+            elif self.update_rows is None:
+                whole.append((p.grad, rule))
+            else:
+                self.update_rows(rule.array, gradient.ids, gradient.gy, rule)
+        self.update_params(whole)
+
+    def update_params(self, moves: list[tuple[Any, UpdateRule]]) -> None:
+        """Move several parameters' arrays, by ``update_param`` one after the other.
+
+        Args:
+            moves: for each its gradient, and its rule, which has the array in ``array``.
+        """
+        for gW, rule in moves:
+            self.update_param(rule.array, gW, rule)
 
     def update_param(self, W: Any, gW: Any, rule: UpdateRule) -> None:
         """Move one parameter's array, in place.
 
         Args:
             W: the array.
-            gW: its gradient, of the same shape.
+            gW: its gradient, of the same shape and dtype.
             rule: has the settings in ``hyperparam``, in ``state`` the arrays that
                 ``state_names`` asks for, to be changed in place, and in ``t`` the number of this
                 update, from 1.
@@ -343,17 +244,31 @@ class Optimizer(Hookable):
         """What an array of the state is before the first update: zeros like ``W``."""
         return get_array_module(W).zeros_like(W)
 
-    def _prepare_state(self, rule, W):
+    def _keep_state(self, rule, W):
+        """Make the state, or bring it to where and how the parameter lies by now."""
         if rule.state is None:
-            rule.state = {name: self.init_state(name, W) for name in self.state_names}
-        for name, array in rule.state.items():
-            if type(array) is not type(W):  # the parameter has moved to another device
-                array = array if get_array_module(array) is np else array.get()
-                rule.state[name] = get_array_module(W).asarray(array)
+            rule.keep(W, {name: self.init_state(name, W) for name in self.state_names})
+            return
+        state = dict(rule.state)
+        for name, array in state.items():
+            if array.shape != W.shape:
+                raise ValueError(
+                    f"{type(self).__name__}: a parameter has shape {W.shape}, and had "
+                    f"{array.shape} when it was moved first; setup(link) starts afresh"
+                )
+            if type(array) is not type(W) or array.strides != W.strides:
+                xp = get_array_module(W)
+                if get_array_module(array) is not xp:
+                    array = xp.asarray(get_device("cpu").send(array))
+                state[name] = xp.empty_like(W)
+                state[name][...] = array
+        rule.keep(W, state)
 
     def new_epoch(self) -> None:
         """Count an epoch."""
         self.epoch += 1
+
+    # -- saving and copying -----------------------------------------------------------------------
 
     def serialize(self, serializer) -> None:
         """Give a serializer the counts and every parameter's state, or take them from it.
@@ -368,7 +283,7 @@ class Optimizer(Hookable):
             setattr(self, name, serializer(name, getattr(self, name)))
         for path, parameter in self.target.namedparams():
             self._serialize_rule(serializer[path[1:]], parameter, self.rule(parameter))
-        self._advance()
+        self._advance(self._rules.values())
 
     def _serialize_rule(self, serializer, parameter, rule):
         if parameter.array is None:
@@ -376,13 +291,24 @@ class Optimizer(Hookable):
             # with it, as parameters, which a serializer knows how to make.
             waiting = {}
             for name in self.state_names:
-                state = Parameter(0, parameter.wanted_shape, order=parameter.order)
-                state.wanted_dtype = parameter.wanted_dtype
+                state = Parameter(
+                    0, parameter.wanted_shape, order=parameter.order, dtype=parameter.wanted_dtype
+                )
                 waiting[name] = serializer(name, state)
             if waiting and all(state.is_initialized for state in waiting.values()):
-                rule.state = {name: state.array for name, state in waiting.items()}
+                rule.keep(None, {name: state.array for name, state in waiting.items()})
         else:
-            self._prepare_state(rule, parameter.array)
+            self._keep_state(rule, parameter.array)
             for name, array in rule.state.items():
                 serializer(name, array)
         rule.t = serializer("t", rule.t)
+
+    def __getstate__(self):
+        return self.__dict__ | {"_hooks": self._hooks}
+
+    def __setstate__(self, state):
+        for name, value in state.items():
+            setattr(self, name, value)
+        # A copied parameter knows no optimizer; that of its own it does, once this is copied.
+        for parameter, rule in self._rules.items():
+            parameter.update_rule = rule
