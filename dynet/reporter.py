@@ -5,13 +5,17 @@ the call and finds ``main/loss`` in a dict, ``main`` being the name under which 
 Without a scope a report goes nowhere.
 """
 
+import json
+import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from .backend import is_array
 from .variable import Variable
 
 _open = threading.local()  # .scopes: the running thread's open scopes, the innermost last
@@ -22,6 +26,8 @@ class Reporter:
 
     Attributes:
         observation (dict): what was reported within the innermost open scope.
+        keep_graph (bool): whether Variables are kept as they are reported, with the whole tape
+            that leads to them; at first only their arrays are.
 
     >>> import dynet
     >>> link = dynet.Link()
@@ -35,6 +41,7 @@ class Reporter:
 
     def __init__(self):
         self.observation: dict[str, Any] = {}
+        self.keep_graph = False
         self._observers: dict[int, tuple[str, Any]] = {}
 
     def add_observer(self, name: str, observer: Any) -> None:
@@ -45,7 +52,8 @@ class Reporter:
     def add_observers(self, prefix: str, observers: Iterable[tuple[str, Any]]) -> None:
         """Give many their names, which follow the prefix: ``link.namedlinks()``, say."""
         for name, observer in observers:
-            self.add_observer(prefix + name, observer)
+            # The first of a link's namedlinks, itself, is "/"; the slash is added by a report.
+            self.add_observer(prefix + name.rstrip("/"), observer)
 
     @contextmanager
     def scope(self, observation: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -74,8 +82,9 @@ class Reporter:
                 )
             prefix = self._observers[id(observer)][0] + "/"
         for name, value in values.items():
-            # A Variable would keep its whole tape alive.
-            self.observation[prefix + name] = value.array if isinstance(value, Variable) else value
+            if isinstance(value, Variable) and not self.keep_graph:
+                value = value.array
+            self.observation[prefix + name] = value
 
 
 def report(values: Mapping[str, Any], observer: Any = None) -> None:
@@ -88,6 +97,20 @@ def report(values: Mapping[str, Any], observer: Any = None) -> None:
     scopes = _open.__dict__.get("scopes")
     if scopes:
         scopes[-1].report(values, observer)
+
+
+@contextmanager
+def report_scope(observation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Collect into another dict what goes to the innermost open ``Reporter`` inside the block.
+
+    Raises:
+        RuntimeError: there is no open scope of a Reporter.
+    """
+    scopes = _open.__dict__.get("scopes")
+    if not scopes:
+        raise RuntimeError("report_scope: no Reporter is open; expected one, by reporter.scope({})")
+    with scopes[-1].scope(observation):
+        yield observation
 
 
 class DictSummary:
@@ -106,12 +129,39 @@ class DictSummary:
 
     def add(self, values: Mapping[str, Any], weight: float = 1) -> None:
         """Add values, as if they had come ``weight`` times; what is no number is passed over."""
-        for name, value in values.items():
-            if isinstance(value, str) or np.size(getattr(value, "array", value)) != 1:
-                continue
-            self.sums[name] = self.sums.get(name, 0.0) + weight * float(value)
-            self.counts[name] = self.counts.get(name, 0) + weight
+        numbers = {name: as_number(value) for name, value in values.items()}
+        for name, number in numbers.items():
+            if number is not None:
+                self.sums[name] = self.sums.get(name, 0.0) + float(weight) * number
+                self.counts[name] = self.counts.get(name, 0.0) + float(weight)
 
     def compute_mean(self) -> dict[str, float]:
-        """The mean of each value."""
-        return {name: total / self.counts[name] for name, total in self.sums.items()}
+        """The mean of each value; NaN where all weights were 0."""
+        return {
+            name: total / self.counts[name] if self.counts[name] else math.nan
+            for name, total in self.sums.items()
+        }
+
+    def serialize(self, serializer: Any) -> None:
+        """Save or load the sums, to the last bit."""
+        # As text, since the names are not known before the file is read.
+        state = json.dumps([self.sums, self.counts])
+        loaded = serializer("sums", state)
+        if loaded != state:
+            self.sums, self.counts = json.loads(loaded)
+
+
+def as_number(value: Any) -> float | None:
+    """A number, or an array or Variable of one element, as a float; ``None`` for all else.
+
+    >>> import numpy as np
+    >>> as_number(np.array([2], np.int32)), as_number("two")
+    (2.0, None)
+    """
+    if isinstance(value, Variable):
+        value = value.array
+    if is_array(value) or isinstance(value, np.generic):
+        if value.size != 1 or value.dtype.kind not in "biuf":
+            return None
+        value = value.item()
+    return float(value) if isinstance(value, Real) else None
