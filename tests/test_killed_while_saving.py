@@ -44,6 +44,7 @@ def save_for_ever(save, path, n):
     while True:
         n += 1
         save(path, generation(n))
+        os.write(begun, b".")
 
 def save_on_a_full_disk(save, path, n):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -59,6 +60,7 @@ for package in "h5py", "safetensors.numpy":
 
 for line in sys.stdin:
     what, form, path, n, seconds = line.split()
+    seen, begun = os.pipe()
     child = os.fork()
     if child == 0:
         signal.alarm(60)  # whatever happens, nothing waits for ever
@@ -66,10 +68,13 @@ for line in sys.stdin:
             globals()[what](getattr(serializers, "save_" + form), path, int(n))
         finally:
             os._exit(7)
-    time.sleep(float(seconds))
+    os.close(begun)
+    os.read(seen, 1)  # once it has saved, or ended
     if what == "save_for_ever":
+        time.sleep(float(seconds))
         os.kill(child, signal.SIGKILL)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    os.close(seen)
 """
 
 
@@ -98,7 +103,7 @@ def loaded(form, file):
 
 @pytest.mark.parametrize(
     "form, times",
-    [form("npz", None, 50), form("hdf5", "h5py", 10), form("safetensors", "safetensors", 10)],
+    [form("npz", None, 50), form("hdf5", "h5py", 20), form("safetensors", "safetensors", 20)],
 )
 def test_a_process_killed_at_any_moment_leaves_a_whole_file(form, times, ask, tmp_path):
     file, moments = tmp_path / "snapshot", random.Random(form)

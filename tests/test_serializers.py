@@ -1,5 +1,6 @@
 """Saving and loading: whole or not at all, and never more than numbers and text."""
 
+import errno
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -71,11 +73,6 @@ def test_the_file_can_be_read_by_numpy(tmp_path):
     save_npz(tmp_path / "m", saved)
     with np.load(tmp_path / "m") as npz:
         np.testing.assert_array_equal(npz["l/W"], saved.l.W.array)
-
-
-def test_the_name_of_the_file_may_be_a_string(tmp_path):
-    save_npz(str(tmp_path / "m"), model())
-    load_npz(str(tmp_path / "m"), model())
 
 
 @pytest.mark.parametrize("kind", [SGD, Adam])
@@ -283,11 +280,21 @@ def test_a_linear_without_a_size_can_be_saved(tmp_path):
     load_npz(tmp_path / "m", L.Linear(None, 2))
 
 
-def test_a_part_of_a_file_can_be_loaded(tmp_path):
+@pytest.mark.parametrize("path", ["a/b", "a/b/", "/a/b"])
+def test_a_part_of_a_file_can_be_loaded(path, tmp_path):
     saved, loaded = model(), model()
-    save_npz(tmp_path / "m", {"model": saved, "n": 1})
-    load_npz(tmp_path / "m", loaded, path="model/")
+    save_npz(tmp_path / "m", {"a": {"b": saved, "bb": 2}, "n": 1})
+    load_npz(tmp_path / "m", loaded, path=path)
     assert_same(loaded, values(saved))
+
+
+@pytest.mark.parametrize("path", ["", "/"])
+def test_the_whole_file_is_a_part_too(path, file):
+    load_npz(file, model(), path=path)
+
+
+def test_a_part_that_is_not_there_is_named(file):
+    assert "it lacks m/embed/W, m/l/W, m/l/b" in refuses(file, model(), path="m")
 
 
 class Things:
@@ -503,17 +510,124 @@ def test_a_name_that_is_ignored_is_the_whole_name(file):
     refuses(file, model(out=3), ignore_names="l")
 
 
+# -- all or nothing -------------------------------------------------------------------------------
+
+
+class Refusing:
+    """Raises an error when it is given another number."""
+
+    def __init__(self, number, error=None):
+        self.number = number
+        self.error = error
+
+    def serialize(self, serializer):
+        number = serializer("number", self.number)
+        if self.error and number != self.number:
+            raise self.error
+        self.number = number
+
+
+def everything(size, seed, error=None):
+    """One of all that can be saved, with a shared link, and something that refuses at the end."""
+    target = Chain(l=L.Linear(size, 2), bn=L.BatchNormalization(size and 2))
+    optimizer = Adam().setup(target)
+    if size:
+        optimizer.update(lambda: target.bn(target.l(X)).sum())
+    shared = L.Linear(2, 2)
+    iterators = [dynet.iterators.SerialIterator([*range(9)], 2, shuffle=s) for s in (True, False)]
+    for iterator in iterators[:seed]:
+        next(iterator)
+    bits = np.random.default_rng(seed), np.random.RandomState(seed)
+    rest = [seed, f"{seed}", np.full(3, seed), {"x": seed / 2}]
+    return {
+        "model": target, "optimizer": optimizer, "shared": [shared, shared], "bits": bits,
+        "iterators": iterators, "rest": rest, "random": dynet.training.global_random,
+        "last": Refusing(seed, error),
+    }  # fmt: skip
+
+
+def contents(file):
+    with np.load(file) as npz:
+        return {name: (npz[name].dtype, npz[name].tobytes()) for name in npz.files}
+
+
+def assert_untouched(obj, tmp_path, error, **changes):
+    """That a file with some values changed is refused, and not a bit of an object then differs."""
+    flat = dict(np.load(tmp_path / "m")) | changes
+    with open(tmp_path / "changed", "wb") as f:
+        np.savez(f, **{name: value for name, value in flat.items() if value is not None})
+    save_npz(tmp_path / "before", obj)
+    with pytest.raises(error) as raised:
+        load_npz(tmp_path / "changed", obj)
+    save_npz(tmp_path / "after", obj)
+    assert contents(tmp_path / "after") == contents(tmp_path / "before")
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("size", [3, None])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_object_that_raises_while_it_is_loaded_leaves_all_as_it_was(error, size, tmp_path):
+    save_npz(tmp_path / "m", everything(3, seed=2))
+    other = everything(size, seed=1, error=error("refused"))
+    assert assert_untouched(other, tmp_path, error) == "refused"
+    assert other["model"].bn.gamma.is_initialized == bool(size)
+    other["last"].error = None
+    load_npz(tmp_path / "m", other)
+    save_npz(tmp_path / "loaded", other)
+    assert contents(tmp_path / "loaded") == contents(tmp_path / "m")
+
+
+def test_a_last_value_that_does_not_fit_leaves_all_as_it_was(tmp_path):
+    save_npz(tmp_path / "m", everything(3, seed=2))
+    changes = {"last/number": np.asarray(0.5)}
+    assert_untouched(everything(3, seed=1), tmp_path, ValueError, **changes)
+
+
+def test_an_iterator_that_refuses_its_place_leaves_all_as_it_was(tmp_path):
+    save_npz(tmp_path / "m", everything(3, seed=2))
+    changes = {"iterators/1/current_position": np.asarray(9)}
+    message = assert_untouched(everything(3, seed=1), tmp_path, ValueError, **changes)
+    assert "position 9" in message
+
+
+STATE = {"lacks": None, "has another shape of": np.zeros((2, 4), np.float32)}
+
+
+@pytest.mark.parametrize("first", ["model", "optimizer"])
+@pytest.mark.parametrize("state", STATE.values(), ids=STATE)
+def test_a_file_whose_optimizers_state_does_not_fit_its_model_is_refused(state, first, tmp_path):
+    def unsized(size):
+        optimizer = Adam().setup(Chain(l=L.Linear(size, 2)))
+        both = {"model": optimizer.target, "optimizer": optimizer}
+        return {first: both[first]} | both
+
+    save_npz(tmp_path / "m", unsized(3))
+    other = unsized(None)
+    assert_untouched(other, tmp_path, ValueError, **{"optimizer/l/W/m": state})
+    assert not other["model"].l.W.is_initialized
+    load_npz(tmp_path / "m", other)
+
+
+def test_a_file_with_two_sizes_for_one_shared_parameter_is_refused(tmp_path):
+    sized, shared = unsized(2), unsized(2)
+    sized.W.initialize((2, 3))
+    save_npz(tmp_path / "m", [sized, sized])
+    changes = {"1/W": np.zeros((2, 4), np.float32)}
+    message = assert_untouched([shared, shared], tmp_path, ValueError, **changes)
+    assert "1/W is float32 (2, 4) in the file, expected float32 (2, 3)" in message
+    assert not shared.W.is_initialized
+
+
 # -- files that Chainer wrote ----------------------------------------------------------------------
 
 
 def write_like_chainer(path, write=np.savez_compressed, **more):
-    """A snapshot of a Linear, a BatchNormalization and Adam."""
+    """A snapshot of a Linear and a BatchNormalization."""
     rng = np.random.default_rng(0)
     arrays = {"l1/W": rng.random((2, 3)), "l1/b": rng.random(2), "bn/gamma": rng.random(2)}
     arrays |= {f"bn/{name}": rng.random(2) for name in ("beta", "avg_mean", "avg_var")}
     flat = {f"predictor/{name}": array.astype(np.float32) for name, array in arrays.items()}
     flat |= {"predictor/bn/N": np.asarray(3), "t": np.asarray(5), "epoch": np.asarray(1)}
-    flat |= {"l1/W/t": np.asarray(5), "l1/W/m": np.ones((2, 3), np.float32)}
     flat |= {key.replace("__", "/"): np.asarray(value) for key, value in more.items()}
     with open(path, "wb") as f:
         write(f, **flat)
@@ -531,27 +645,53 @@ def test_a_model_that_chainer_saved_is_loaded(write, tmp_path):
         assert loaded.bn.N == 3
 
 
-def test_state_that_chainer_saved_for_an_optimizer_is_loaded(tmp_path):
-    write_like_chainer(tmp_path / "c")
+AS_CHAINER = {
+    dynet.ChainList(L.EmbedID(4, 3), L.Linear(3, 2)): "0/W 1/W 1/b",
+    dynet.Sequential(L.EmbedID(4, 3), np.tanh, L.Bilinear(3, 3, 2)): "0/W 1/W 1/V1 1/V2 1/b",
+    L.Classifier(L.Convolution2D(1, 1, 1)): "predictor/W predictor/b",
+    L.Scale(1, (3,), bias_term=True): "W bias/b",
+    L.Maxout(3, 2, 4): "linear/W linear/b",
+    L.BatchNormalization(3): "gamma beta N avg_mean avg_var",
+    L.LayerNormalization(3): "gamma beta",
+}
 
-    class Rule:
-        t, m = 0, np.zeros((2, 3), np.float32)
 
-        def serialize(self, serializer):
-            self.t = serializer("t", self.t)
-            serializer("m", self.m)
+@pytest.mark.parametrize("link, names", AS_CHAINER.items(), ids=lambda x: type(x).__name__)
+def test_names_of_a_links_values_are_those_of_chainer(link, names, tmp_path):
+    save_npz(tmp_path / "m", link)
+    with np.load(tmp_path / "m") as npz:
+        assert sorted(npz.files) == sorted(names.split())
 
-    class Optimizer:
-        t, epoch, rule = 0, 0, Rule()
 
-        def serialize(self, serializer):
-            self.t = serializer("t", self.t)
-            self.epoch = serializer("epoch", self.epoch)
-            self.rule.serialize(serializer["/l1/W"])  # Chainer's optimizers give such names
+STATES_OF_CHAINER = {
+    "SGD": "",
+    "MomentumSGD": "v",
+    "NesterovAG": "v",
+    "CorrectedMomentumSGD": "v",
+    "AdaGrad": "h",
+    "AdaDelta": "msg msdx",
+    "RMSprop": "ms",
+    "RMSpropGraves": "n g delta",
+    "SMORMS3": "mem g g2",
+    "Adam": "m v",
+    "AMSGrad": "m v vhat",
+    "AdaBound": "m v",
+    "MSVAG": "m v",
+}
 
-    optimizer = Optimizer()
-    load_npz(tmp_path / "c", optimizer, ignore_names=lambda name: name.startswith("predictor/"))
-    assert (optimizer.t, optimizer.epoch, optimizer.rule.t, optimizer.rule.m.sum()) == (5, 1, 5, 6)
+
+@pytest.mark.parametrize("kind, names", STATES_OF_CHAINER.items(), ids=STATES_OF_CHAINER)
+def test_state_that_chainer_saved_for_an_optimizer_is_loaded(kind, names, tmp_path):
+    flat = {"t": np.asarray(5), "epoch": np.asarray(1)}
+    for path, shape in (("l/W", (2, 3)), ("l/b", (2,))):
+        flat[f"{path}/t"] = np.asarray(4)
+        flat |= {f"{path}/{name}": np.full(shape, 6, np.float32) for name in names.split()}
+    np.savez_compressed(tmp_path / "c.npz", **flat)
+    optimizer = getattr(dynet.optimizers, kind)().setup(Chain(l=L.Linear(3, 2)))
+    load_npz(tmp_path / "c.npz", optimizer, ignore_names="skipped")
+    rule = optimizer.target.l.W.update_rule
+    assert (optimizer.t, optimizer.epoch, rule.t) == (5, 1, 4)
+    assert all((array == 6).all() for array in rule.state.values())
 
 
 def test_a_none_that_chainer_pickled_is_in_nobodys_way(tmp_path):
@@ -623,6 +763,15 @@ def test_a_file_with_any_byte_changed_loads_as_it_was_or_is_refused(tmp_path):
         assert_same(loaded, wanted)
 
 
+def test_a_changed_byte_never_hides_a_value_that_was_waited_for(tmp_path):
+    saved = L.Linear(2, 1)
+    save_npz(tmp_path / "m", saved)
+    content = bytearray((tmp_path / "m").read_bytes())
+    comment = content.index(b"PK\1\2") + 32  # the length of the first one in the directory
+    content[comment] = content.rindex(b"PK\5\6") - content.rindex(b"PK\1\2")
+    assert "comment" in refuses(write(tmp_path / "c", bytes(content)), L.Linear(None, 1))
+
+
 class Hostile:
     """Unpickling it makes a file."""
 
@@ -669,6 +818,18 @@ def test_a_header_that_promises_too_much_is_refused(content, method, tmp_path):
         z.writestr("W.npy", content)
     message = refuses(tmp_path / "z", unsized(2))
     assert "W" in message
+
+
+def test_a_header_that_fills_the_memory_is_not_read(tmp_path):
+    length = 1 << 24
+    with zipfile.ZipFile(tmp_path / "z", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as z:
+        z.writestr("W.npy", b"\x93NUMPY\x02\x00" + length.to_bytes(4, "little") + b" " * length)
+    tracemalloc.start()
+    try:
+        refuses(tmp_path / "z", unsized(2))
+        assert tracemalloc.get_traced_memory()[1] < length / 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_compression_that_numpy_does_not_use_is_refused(tmp_path):
@@ -789,6 +950,34 @@ def test_a_pipe_is_not_overwritten(tmp_path):
     with pytest.raises(OSError, match="is no regular file"):
         save_npz(tmp_path / "pipe", model())
     assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
+
+
+def test_a_write_protected_file_is_not_overwritten(file, monkeypatch):
+    before = file.read_bytes()
+    os.chmod(file, 0o444)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # as if we were not root
+    with pytest.raises(PermissionError, match=r"save_npz: .*model\.npz is write-protected"):
+        save_npz(file, model())
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EINVAL, errno.EIO])
+def test_a_folder_that_cannot_be_synced_is_no_failure_but_one_that_fails_is(
+    code, file, monkeypatch
+):
+    fsync = os.fsync
+
+    def refuse_folders(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, "no")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    if code == errno.EIO:
+        with pytest.raises(OSError, match="save_npz: cannot write"):
+            save_npz(file, model())
+    else:
+        save_npz(file, model())
 
 
 def test_saving_over_a_symbolic_link_keeps_the_link(file, tmp_path):

@@ -4,7 +4,10 @@ import importlib.util
 import json
 import os
 import struct
+import subprocess
 import sys
+import textwrap
+import threading
 import zlib
 
 import hypothesis.extra.numpy as hnp
@@ -145,7 +148,7 @@ def test_a_part_of_a_file_can_be_loaded_and_parts_of_it_ignored(form, tmp_path):
     saved, loaded = model(), model()
     save(form, tmp_path / "m", {"model": saved, "n": 1})
     before = values(loaded)
-    load(form, tmp_path / "m", loaded, path="model", ignore_names="embed/W")
+    load(form, tmp_path / "m", loaded, path="model", ignore_names="model/embed/W")
     expected = values(saved) | {"/embed/W": before["/embed/W"]}
     np.testing.assert_equal(values(loaded), expected)
 
@@ -179,6 +182,47 @@ def test_a_package_that_is_missing_is_named(form, package, tmp_path, monkeypatch
     for function in save, load:
         with pytest.raises(ImportError, match=f"_{form}: {package} is not .*pip install {package}"):
             function(form, tmp_path / "m", model())
+
+
+@every_format
+@pytest.mark.parametrize("name_of", [str, os.fsencode])
+def test_the_name_of_a_file_may_be_text_or_bytes(form, name_of, tmp_path):
+    save(form, name_of(tmp_path / "m"), {"n": 1})
+    load(form, name_of(tmp_path / "m"), {"n": 0})
+    assert os.listdir(tmp_path) == ["m"]
+
+
+@every_format
+def test_ctrl_c_in_a_save_leaves_the_old_file_and_nothing_else(form, tmp_path, monkeypatch):
+    def interrupted(handle):
+        raise KeyboardInterrupt
+
+    save(form, tmp_path / "m", {"n": 1})
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(form, tmp_path / "m", {"n": 2})
+    obj = {"n": 0}
+    load(form, tmp_path / "m", obj)
+    assert os.listdir(tmp_path) == ["m"] and obj == {"n": 1}
+
+
+@every_format
+def test_what_another_thread_changes_while_it_is_saved_can_be_loaded(form, tmp_path):
+    x, stop = np.zeros(200_000), threading.Event()
+
+    def train():
+        while not stop.is_set():
+            np.add(x, 1, x)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    try:
+        for _ in range(5):
+            save(form, tmp_path / "m", {"x": x})
+            load(form, tmp_path / "m", {"x": np.zeros_like(x)})
+    finally:
+        stop.set()
+        thread.join()
 
 
 # -- damage ---------------------------------------------------------------------------------------
@@ -277,6 +321,24 @@ def test_hdf5_can_be_compressed(h5py, tmp_path):
     assert os.path.getsize(tmp_path / "1") * 5 < os.path.getsize(tmp_path / "0")
     with pytest.raises(ValueError, match="compression is 10, expected 0 to 9"):
         serializers.save_hdf5(tmp_path / "m", np.zeros(3), compression=10)
+
+
+def test_ctrl_c_within_hdf5_does_not_crash_the_process_at_its_end(h5py, tmp_path):
+    script = """
+        import contextlib, sys
+        import h5py, numpy as np
+        from dynet.serializers import save_hdf5
+
+        def interrupted(self):
+            raise KeyboardInterrupt
+
+        h5py.File.close = interrupted
+        with contextlib.suppress(KeyboardInterrupt):
+            save_hdf5(sys.argv[1], {"x": np.zeros(100_000)})
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "m")]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "") and not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("name", [".", "..", "a"])

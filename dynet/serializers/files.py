@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, whatever happens while they are written."""
 
+import errno
 import os
 import re
 import shutil
@@ -41,14 +42,15 @@ def write_atomically(file: "str | os.PathLike", by: str) -> Iterator[BinaryIO]:
     >>> os.path.getsize(path)
     5
     """
-    path = os.path.realpath(file)
+    path = os.path.realpath(os.fsdecode(file))
     if os.path.exists(path) and not os.path.isfile(path):
         raise OSError(f"{by}: {path} is no regular file")
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise PermissionError(f"{by}: {path} is write-protected")
     _remove_leftovers(path)
-    temporary = None
+    temporary = f"{path}.{uuid.uuid4().hex}.part"
     try:
-        temporary, f = _create_beside(path)
-        with f:
+        with _create_locked(temporary) as f:
             yield f
             f.flush()
             os.fsync(f.fileno())
@@ -63,7 +65,7 @@ def write_atomically(file: "str | os.PathLike", by: str) -> Iterator[BinaryIO]:
             error.errno, f"{by}: cannot write {path}: {error.strerror or error}"
         ) from error
     finally:
-        if temporary and os.path.exists(temporary):
+        if os.path.exists(temporary):
             os.unlink(temporary)
 
 
@@ -73,15 +75,14 @@ def write_atomically(file: "str | os.PathLike", by: str) -> Iterator[BinaryIO]:
 # file system.
 
 
-def _create_beside(path):
+def _create_locked(temporary):
     while True:
-        temporary = f"{path}.{uuid.uuid4().hex}.part"
         f = open(temporary, "x+b")  # noqa: SIM115, the caller closes it
         if fcntl:
             with suppress(OSError):  # a file system without locks; then nothing is removed either
                 fcntl.flock(f, fcntl.LOCK_EX)
         if os.path.exists(temporary):
-            return temporary, f
+            return f
         f.close()  # another save took it for a leftover, just before it was locked
 
 
@@ -100,10 +101,15 @@ def _remove_leftovers(path):
 
 
 def _sync_folder(folder):
-    # Without this a power cut may still undo the rename. Windows cannot open folders.
+    # Without this a power cut may still undo the rename. Windows cannot open folders; elsewhere the
+    # user may not read this one, or its file system cannot sync any.
     if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EBADF, errno.EINVAL):
+                raise

@@ -1,5 +1,6 @@
 """NumPy's npz format: a zip file with an npy file for each array. Chainer writes it too."""
 
+import io
 import os
 import zipfile
 from functools import partial
@@ -10,6 +11,8 @@ from numpy.lib import format as npy
 from .files import write_atomically
 from .stored import DEFLATE_RATIO, Stored, stored_array
 from .tree import IgnoreNames, Source, collect, fill
+
+LONGEST_HEADER = 1 << 14  # bytes; NumPy trusts none above 10,000
 
 
 def save_npz(file: "str | os.PathLike", obj: Any, compression: bool = False) -> None:
@@ -24,8 +27,8 @@ def save_npz(file: "str | os.PathLike", obj: Any, compression: bool = False) -> 
             array, a Parameter, a ``numpy.random.Generator`` or ``RandomState``, the module
             ``numpy.random`` for its global state; or a mapping, list or tuple of such objects.
             A mapping or list may have numbers and text in it, too.
-        compression: whether to compress (as Chainer does unless told otherwise). Trained weights
-            hardly shrink and take about 30 times as long.
+        compression: whether to compress, as Chainer does unless told otherwise. Weights shrink by
+            less than a tenth, and take more than ten times as long.
 
     Raises:
         OSError: the file cannot be written; the old one, if there was one, is untouched.
@@ -54,9 +57,11 @@ def load_npz(
 ) -> None:
     """Load an object's values from a file that ``save_npz``, or Chainer's, wrote.
 
-    Everything is checked before anything is changed. Nothing in the file is ever executed: a
-    pickled object, such as the ``None`` that Chainer writes for a parameter without its size, is
-    not loaded.
+    Everything is checked before anything is changed; where loading ends in an error all the same,
+    or by Ctrl-C, every value is put back as it was. Nothing in the file is ever executed: a pickled
+    object, such as the ``None`` that Chainer writes for a parameter without its size, is not
+    loaded. An optimizer that Chainer saved lacks a count that dynet's has:
+    ``ignore_names="skipped"`` leaves that alone.
 
     Args:
         file: its path.
@@ -65,8 +70,8 @@ def load_npz(
         path: of the object inside the file, such as ``"model"``; the whole file by default.
         strict: whether the file must hold the object's values and no others; else what the
             object has not is passed over, and what the file has not stays as it is.
-        ignore_names: values of the object and the file to leave alone: a name such as
-            ``"fc/W"``, something that is called with the name, or a list of these.
+        ignore_names: values of the object and the file to leave alone: a name in the file, such
+            as ``"model/fc/W"``, something that is called with the name, or a list of these.
 
     Raises:
         ValueError: the file is not whole or no npz, or is of another model: a name, shape or
@@ -95,6 +100,8 @@ def _entries(npz, length):
         name = info.filename.removesuffix(".npy")
         if name == info.filename or name in entries:
             raise ValueError(f"{info.filename} is no npy file, or is there twice")
+        if info.comment:
+            raise ValueError(f"{info.filename} has a comment, which could be what follows, damaged")
         entries[name] = partial(_look, npz, info, length)
     return entries
 
@@ -103,10 +110,12 @@ def _look(npz, info, length):
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{info.filename} is compressed in a way that is not NumPy's")
     with npz.open(info) as member:
-        reader = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-        shape, _, dtype = reader[npy.read_magic(member)](member)
-        ratio = DEFLATE_RATIO if info.compress_type == zipfile.ZIP_DEFLATED else 1
-        room = min(info.file_size, ratio * length) - member.tell()
+        # A header is short, whatever it says of its length: NumPy would read it to its end first.
+        header = io.BytesIO(member.read(LONGEST_HEADER))
+    reader = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    shape, _, dtype = reader[npy.read_magic(header)](header)
+    ratio = DEFLATE_RATIO if info.compress_type == zipfile.ZIP_DEFLATED else 1
+    room = min(info.file_size, ratio * length) - header.tell()
     if dtype.hasobject:
         return Stored("a pickled object, which is never loaded")
     return stored_array(dtype, shape, partial(_read, npz, info), room)

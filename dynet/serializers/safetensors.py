@@ -66,9 +66,10 @@ def save_safetensors(file: "str | os.PathLike", obj: Any) -> None:
                 f"save_safetensors: {name} is of dtype {array.dtype}, which the format lacks; "
                 "expected integers, booleans, float16, float32 or float64"
             )
-        # The library takes any array's memory for that of a C-ordered one.
-        tensors[name] = np.asarray(array, order="C")
-        metadata[f"crc32:{name}"] = str(checksum_of(array))
+        # The library takes any array's memory for that of a C-ordered one. A copy, since another
+        # thread may change the array before its checksum is taken.
+        tensors[name] = np.array(array, order="C")
+        metadata[f"crc32:{name}"] = str(checksum_of(tensors[name]))
     content = safetensors.numpy.save(tensors, metadata or None)
     with write_atomically(file, "save_safetensors") as f:
         f.write(content)
@@ -83,7 +84,7 @@ def load_safetensors(
 ) -> None:
     """Load an object's values from a safetensors file, by whomever it was written.
 
-    Everything is checked before anything is changed.
+    It is all or nothing, as with ``load_npz``.
 
     Args:
         file: its path.
@@ -100,7 +101,7 @@ def load_safetensors(
     with open(file, "rb") as f:  # raises what the library would not tell from a damaged file
         length = os.fstat(f.fileno()).st_size
     with source.readable():
-        tensors = safetensors.safe_open(file, framework="numpy")
+        tensors = safetensors.safe_open(os.fsdecode(file), framework="numpy")
     with tensors:
         with source.readable():
             entries = _entries(tensors, length)

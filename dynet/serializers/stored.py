@@ -19,7 +19,7 @@ class Stored(NamedTuple):
         dtype (numpy.dtype): in this machine's byte order, of kind ``U`` for text; ``None`` for
             what cannot be loaded.
         shape (tuple of int): as the file has it.
-        read (callable): returns the array; raises any error if the file is damaged.
+        read (callable): returns the array, read once; raises any error if the file is damaged.
     """
 
     what: str
@@ -50,14 +50,19 @@ def stored_array(
     check_room(dtype, shape, room)
     native = dtype.newbyteorder("=")
 
-    def verified():
-        array = np.asarray(read()).astype(native, copy=False)
-        if array.shape != shape or checksum not in (None, checksum_of(array)):
-            raise ValueError("it is not what was saved: the checksum differs")
+    array = None
+
+    def read_once():
+        nonlocal array
+        if array is None:
+            found = np.asarray(read()).astype(native, copy=False)
+            if found.shape != shape or checksum not in (None, checksum_of(found)):
+                raise ValueError("it is not what was saved: the checksum differs")
+            array = found
         return array
 
     what = "text" if dtype.kind == "U" and shape == () else f"{native} {shape}"
-    return Stored(what, native, shape, verified)
+    return Stored(what, native, shape, read_once)
 
 
 def check_room(dtype: np.dtype, shape: tuple[int, ...], room: int) -> None:

@@ -1,4 +1,4 @@
-"""The passes over an object: collecting its values, comparing them with a file, loading them."""
+"""The passes over an object: to collect its values, compare, load and restore them."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .stored import Stored
+from .stored import Stored, stored_array
 from .values import Unfit, check_kind, fills, is_value, prepare, put, to_array, waits
 
 IgnoreNames = str | Callable[[str], bool] | list["str | Callable[[str], bool]"] | None
@@ -66,13 +66,22 @@ def fill(
     Raises:
         ValueError: the file is damaged, or of another model.
     """
-    prefix = path.strip("/") + "/" if path else ""
-    inside = {k.removeprefix(prefix): v for k, v in entries.items() if k.startswith(prefix)}
-    check = _Checker(source, inside, strict, _ignorer(ignore_names))
-    visit(check, obj)
-    if strict:
-        check.raise_if_incomplete()
-    visit(_Loader(check.prepared), obj)
+    prefix = f"{path.strip('/')}/".lstrip("/")
+    inside = {key: entries[key] for key in entries if key.startswith(prefix)}
+    load = _Loader(source, inside, strict, _ignorer(ignore_names))
+    load.prefix = prefix
+    load.compare(obj)
+    before = _Before(prefix, load.used)
+    visit(before, obj)
+    try:
+        load.filling = True
+        visit(load, obj)
+        load.filling = False
+        # What waited for its size has it now, and what depends on it asks for more than before.
+        load.compare(obj)
+    except BaseException:
+        before.restore(obj)
+        raise
 
 
 def visit(serializer: "_Serializer", obj: Any) -> None:
@@ -151,17 +160,17 @@ class _Saver(_Serializer):
         return value
 
 
-class _Checker(_Serializer):
-    """Compares what is there with what is in the file, and changes nothing."""
+class _Loader(_Serializer):
+    """Compares what is there with what is in the file; while ``filling``, also puts it there."""
+
+    filling = False
 
     def __init__(self, source, entries, strict, ignored):
         self.source = source
         self.entries = entries
         self.strict = strict
         self.ignored = ignored
-        self.prepared = {}
-        self.used = set()
-        self.missing = []
+        self.stored = {}
 
     def __call__(self, name: str, value: Any) -> Any:
         key = self.key(name)
@@ -178,20 +187,26 @@ class _Checker(_Serializer):
             return value
         try:
             with self.source.readable(key):
-                self.prepared[key] = prepare(value, stored)
+                prepared = prepare(value, stored)
         except Unfit as error:
             raise ValueError(
                 f"{self.source.load}: {self.source.file} is of another model: {key} is "
                 f"{stored.what} in the file, expected {error}"
             ) from error
-        return value
+        return put(value, prepared) if self.filling else value
 
     def _look(self, key):
-        with self.source.readable(key):
-            return self.entries[key]()
+        if key not in self.stored:
+            with self.source.readable(key):
+                self.stored[key] = self.entries[key]()
+        return self.stored[key]
 
-    def raise_if_incomplete(self) -> None:
-        """Raise ValueError if the object asked for more than the file has, or for less."""
+    def compare(self, obj: Any) -> None:
+        """Raise ValueError if an object asks for other values than the file has."""
+        self.used, self.missing = set(), []
+        visit(self, obj)
+        if not self.strict:
+            return
         # What cannot be loaded anyway is not missed: Chainer writes None as a pickled object.
         unknown = [
             key
@@ -209,13 +224,39 @@ class _Checker(_Serializer):
             )
 
 
-class _Loader(_Serializer):
-    def __init__(self, prepared):
-        self.prepared = prepared
+class _Before(_Serializer):
+    """Copies what is there under some names; while ``restoring``, puts it back.
+
+    Values may be copies themselves, made by the object for the occasion: so what is filled is what
+    the object passes then, not what it has passed before.
+    """
+
+    restoring = False
+
+    def __init__(self, prefix, names):
+        self.prefix = prefix
+        self.names = names
+        self.waiting = {}
+        self.copies = {}
 
     def __call__(self, name: str, value: Any) -> Any:
         key = self.key(name)
-        return put(value, self.prepared[key]) if key in self.prepared else value
+        if self.restoring:
+            if key in self.copies:
+                return put(value, prepare(value, self.copies[key]))
+            return self.waiting.get(key, value)
+        if waits(value):
+            self.waiting[key] = value
+        elif key in self.names:
+            copy = to_array(key, value).copy(order="K")
+            self.copies[key] = stored_array(copy.dtype, copy.shape, lambda: copy, copy.nbytes)
+        return value
+
+    def restore(self, obj: Any) -> None:
+        for parameter in self.waiting.values():
+            parameter.array = None
+        self.restoring = True
+        visit(self, obj)
 
 
 def _ignorer(names):
