@@ -109,8 +109,7 @@ def test_the_gradient_of_the_weight_adds_up_over_threads():
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_convolves_with_threads_of_its_own(monkeypatch):
     monkeypatch.setattr(kernels, "WORTH_A_THREAD", 1)
-    monkeypatch.setattr(kernels, "_available_cores", lambda: 2)
-    monkeypatch.setattr(kernels.config, "NUMBA_NUM_THREADS", 2)
+    monkeypatch.setattr(kernels, "available_cores", lambda: 2)
     x, W = random(4, 1, 5, 5), random(2, 1, 3, 3)
     expected = F.convolution_2d(x, W).array
     with multiprocessing.get_context("fork").Pool(1) as pool:
@@ -123,8 +122,7 @@ def convolved_in_a_child(x, W):
 
 
 def test_an_error_in_a_thread_is_raised_in_the_caller(monkeypatch):
-    monkeypatch.setattr(kernels, "_available_cores", lambda: 2)
-    monkeypatch.setattr(kernels.config, "NUMBA_NUM_THREADS", 2)
+    monkeypatch.setattr(kernels, "available_cores", lambda: 2)
 
     def work(first, last):
         if first:

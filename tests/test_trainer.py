@@ -24,6 +24,7 @@ from dynet.training import (
     Trainer,
     extensions,
     make_extension,
+    triggers,
 )
 
 
@@ -173,7 +174,9 @@ def test_in_another_thread_it_does_without_signals(trainer):
     ("call", "error", "sentence"),
     [
         (lambda t: t.extend(3), TypeError, "extension is int, expected a callable"),
-        (lambda t: t.extend(functools.partial(print)), TypeError, "partial, which has no name"),
+        (lambda t: t.extend(functools.partial(print)), TypeError, "partial, its name None"),
+        (lambda t: t.extend(print, name=5), TypeError, "its name 5; expected text"),
+        (lambda t: t.extend(Extension), TypeError, r"is the class Extension, expected Extension\("),
         (lambda t: t.extend(print, name="training"), ValueError, "'training' is taken"),
         (lambda t: t.extend(print, trigger="epoch"), TypeError, "get_trigger: trigger is 'epoch'"),
         (lambda t: t.extend(print, invoke_before_training=True), TypeError, "invoke_before"),
@@ -185,6 +188,15 @@ def test_in_another_thread_it_does_without_signals(trainer):
 def test_bad_arguments_are_refused_with_a_sentence(call, error, sentence, trainer):
     with pytest.raises(error, match=sentence):
         call(trainer)
+
+
+@pytest.mark.parametrize("of_the_stop", [True, False])
+def test_a_trigger_that_remembers_is_refused_a_second_time(of_the_stop, trainer):
+    trigger = trainer.stop_trigger if of_the_stop else triggers.IntervalTrigger(1, "epoch")
+    if not of_the_stop:
+        trainer.extend(print, name="first", trigger=trigger)
+    with pytest.raises(ValueError, match="trigger of 'second' is in use already"):
+        trainer.extend(print, name="second", trigger=trigger)
 
 
 # -- the updater ----------------------------------------------------------------------------------
@@ -230,7 +242,7 @@ def test_a_subclass_says_what_an_update_of_several_optimizers_is(tmp_path):
                 model = optimizer.target
                 optimizer.update(lambda model=model: F.sum(model.W * 1))
 
-    models = {"main": L.Linear(1, 1), "second": L.Linear(1, 1)}
+    models = {"gen": L.Linear(1, 1), "dis": L.Linear(1, 1)}
     optimizers = {name: dynet.optimizers.SGD(1.0).setup(m) for name, m in models.items()}
     before = [m.W.array.copy() for m in models.values()]
     Both(SerialIterator([0], 1), optimizers).update()
@@ -238,22 +250,50 @@ def test_a_subclass_says_what_an_update_of_several_optimizers_is(tmp_path):
         np.testing.assert_allclose(model.W.array, w - 1)
 
 
+OPTIMIZER = dynet.optimizers.SGD().setup(L.Linear(1, 1))
+
+
 @pytest.mark.parametrize(
     ("change", "error", "sentence"),
     [
         ({"iterator": [1, 2]}, TypeError, "iterator 'main' is list, expected one of"),
         ({"iterator": {"train": SerialIterator([1], 1)}}, ValueError, r"iterators are called \["),
+        (
+            {"optimizer": {"gen": OPTIMIZER}},
+            ValueError,
+            r"called \['gen'\], expected 'main' among them",
+        ),
         ({"optimizer": "SGD"}, TypeError, "optimizer 'main' is str, expected an Optimizer"),
-        ({"optimizer": dynet.optimizers.SGD()}, ValueError, r"call setup\(link\) first"),
+        ({"optimizer": {"main": dynet.optimizers.SGD()}}, ValueError, r"call setup\(link\) first"),
     ],
 )
 def test_an_updater_refuses_what_it_cannot_use(change, error, sentence):
-    good = {
-        "iterator": SerialIterator([1], 1),
-        "optimizer": dynet.optimizers.SGD().setup(L.Linear(1, 1)),
-    }
+    good = {"iterator": SerialIterator([1], 1), "optimizer": OPTIMIZER}
     with pytest.raises(error, match=f"StandardUpdater: .*{sentence}"):
         StandardUpdater(**(good | change))
+
+
+@pytest.mark.parametrize("what", ["iterator", "optimizer"])
+def test_a_name_that_an_updater_does_not_know_is_answered_with_those_it_does(what):
+    with pytest.raises(KeyError, match=f"there is no {what} 'gen'; there are main"):
+        getattr(make_updater(), f"get_{what}")("gen")
+
+
+def test_an_iterator_that_comes_to_its_end_is_an_error_that_says_so(tmp_path):
+    updater = StandardUpdater(SerialIterator([np.ones(1, "f")] * 2, 1, repeat=False), OPTIMIZER)
+    updater.loss_func = lambda x: F.sum(OPTIMIZER.target(x))
+    with pytest.raises(RuntimeError, match="come to its end after 2 updates, expected"):
+        Trainer(updater, (3, "epoch"), tmp_path).run(show_loop_exception_msg=False)
+
+
+def test_an_iterator_of_ones_own_need_not_have_finalize():
+    class Endless:
+        epoch, is_new_epoch = 0, False
+
+        def __next__(self):
+            return [0]
+
+    StandardUpdater(Endless(), OPTIMIZER).finalize()
 
 
 # -- errors ---------------------------------------------------------------------------------------
@@ -298,6 +338,20 @@ def test_an_error_of_the_updater_reaches_the_caller_and_nothing_is_printed_if_no
         trainer.run(show_loop_exception_msg=False)
     assert watcher.notes == [(ZeroDivisionError, True), "finalized"]
     assert capsys.readouterr().err == ""
+
+
+def test_an_error_in_on_error_keeps_no_other_from_it_and_hides_nothing(trainer):
+    def full(trainer, exception, tb):
+        raise OSError("the disk is full")
+
+    bad, watcher = Watcher(), Watcher()
+    bad.on_error = full
+    for i, extension in enumerate([bad, watcher, lambda t: 1 / 0]):
+        trainer.extend(extension, name=str(i))
+    with pytest.raises(OSError, match="full") as caught:
+        trainer.run(show_loop_exception_msg=False)
+    assert isinstance(caught.value.__context__, ZeroDivisionError)
+    assert watcher.notes == [(ZeroDivisionError, True), "finalized"]
 
 
 def test_an_error_while_finalizing_keeps_no_other_from_being_finalized(trainer):

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 
 import numpy as np
@@ -205,7 +206,7 @@ def test_a_value_that_json_cannot_keep_leaves_the_log_file_as_it_was(trainer):
             line["thing"] = object()
 
     trainer.extend(extensions.LogReport(postprocess=spoil))
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="LogReport: thing is object, expected a number, text"):
         trainer.run(show_loop_exception_msg=False)
     assert len(json.loads((trainer.out / "log").read_text())) == 1
     assert os.listdir(trainer.out) == ["log"]
@@ -234,6 +235,32 @@ def test_a_print_report_without_its_log_fails_before_the_training(trainer):
     with pytest.raises(ValueError, match="no extension 'LogReport'; there are PrintReport"):
         trainer.run()
     assert trainer.updater.iteration == 0
+
+
+def test_a_print_report_of_something_else_than_a_log_is_refused(trainer):
+    trainer.extend(extensions.PrintReport(["epoch"], "snapshot"))
+    trainer.extend(extensions.snapshot())
+    with pytest.raises(TypeError, match="PrintReport: log_report is Snapshot, expected a LogR"):
+        trainer.run()
+
+
+def test_postprocess_may_change_the_picture_and_sees_the_sums_of_the_interval(trainer):
+    seen = []
+
+    def postprocess(figure, axes, summary):
+        axes.set_yscale("log")
+        seen.append((figure.axes[0] is axes, list(summary.compute_mean()), axes))
+
+    trainer.extend(extensions.PlotReport(["main/loss"], postprocess=postprocess))
+    trainer.run()
+    assert [s[:2] for s in seen] == [(True, ["main/loss"])] * 2
+    assert seen[-1][2].get_ylim()[0] > 0.1 * min(seen[-1][2].lines[0].get_ydata())
+
+
+def test_an_x_key_that_is_not_there_is_an_error_that_says_what_is(trainer):
+    trainer.extend(extensions.PlotReport(["main/loss"], "epochs"))
+    with pytest.raises(KeyError, match=r"x_key is 'epochs', expected .* main/loss, main/accuracy"):
+        trainer.run(show_loop_exception_msg=False)
 
 
 def test_a_picture_is_drawn_and_goes_on_from_a_snapshot(tmp_path, monkeypatch):
@@ -285,7 +312,33 @@ def test_the_progress_bar_counts_iterations_where_no_end_is_known(trainer):
     trainer.stop_trigger = lambda t: t.updater.iteration == 6
     trainer.extend(extensions.ProgressBar(update_interval=2, out=out))
     trainer.run()
-    assert "6iteration [" in out.getvalue()
+    assert re.search(r"epoch 2, iteration 6, 00:0. past, +[\d.]+ iterations/s", out.getvalue())
+
+
+@pytest.mark.parametrize(("columns", "width"), [(200, 50), (80, 14), (20, 1)])
+def test_the_bar_leaves_room_for_the_numbers_on_a_narrow_terminal(
+    columns, width, trainer, monkeypatch
+):
+    out = io.StringIO()
+    out.isatty = lambda: True
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    trainer.extend(extensions.ProgressBar(update_interval=1))
+    trainer.run()
+    bar = re.search(r"iteration 6 \|(.*)\| 100%, 00:0. past, 00:00 to come", out.getvalue())
+    assert len(bar[1]) == width
+
+
+def test_an_error_is_not_printed_on_the_line_of_the_bar(trainer, monkeypatch):
+    out = io.StringIO()
+    out.isatty = lambda: True
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", out)
+    trainer.extend(extensions.ProgressBar(update_interval=1))
+    trainer.extend(lambda t: 1 / 0, name="fail")
+    with pytest.raises(ZeroDivisionError):
+        trainer.run()
+    assert screen(out.getvalue())[0] == "Exception in the training loop:"
 
 
 def test_the_progress_bar_is_left_in_order_by_an_error(trainer):
@@ -327,17 +380,38 @@ def test_snapshots_are_named_by_the_iteration(trainer):
 
 def test_only_the_newest_snapshots_are_kept_and_no_other_file_is_touched(trainer):
     os.makedirs(trainer.out)
-    for name in "snapshot_iter_", "my_snapshot_iter_1", "log":
+    for name in "snapshot_iter_", "my_snapshot_iter_1", "snapshot_iter_best", "snapshot_iter_1.npz":
         (trainer.out / name).write_text("mine")
     trainer.extend(extensions.snapshot(num_retains=2), trigger=(1, "iteration"))
     trainer.run()
     assert files(trainer) == [
-        "log",
         "my_snapshot_iter_1",
         "snapshot_iter_",
+        "snapshot_iter_1.npz",
         "snapshot_iter_5",
         "snapshot_iter_6",
+        "snapshot_iter_best",
     ]
+
+
+@pytest.mark.parametrize(
+    "field", ["{.updater.epoch_detail:.2f}", "{.observation[x]:6.1e}", "{.observation[y]}"]
+)
+def test_snapshots_are_found_again_by_numbers_in_any_format(field, trainer):
+    for name, value in ("x", -1e-9), ("y", np.nan):
+        trainer.extend(
+            extensions.observe_value(name, lambda t, v=value: v * t.updater.iteration),
+            trigger=(1, "iteration"),
+        )
+    trainer.extend(extensions.snapshot(filename=field, num_retains=1), trigger=(1, "iteration"))
+    trainer.run()
+    assert len(files(trainer)) == 1
+
+
+def test_a_snapshot_that_could_not_be_found_again_is_refused(trainer):
+    trainer.extend(extensions.snapshot(filename="{.out.name}", autoload=True))
+    with pytest.raises(ValueError, match="gives 'out', expected numbers in the place of the field"):
+        trainer.run(show_loop_exception_msg=False)
 
 
 def test_after_an_error_the_snapshot_stands_beside_the_good_ones(trainer):
@@ -387,6 +461,7 @@ def test_a_savefun_of_ones_own_gets_the_path_and_the_object(trainer):
         {"autoload": True, "savefun": print},
         {"autoload": True, "filename": lambda trainer: "x"},
         {"num_retains": 2, "filename": lambda trainer: "x"},
+        {"num_retains": 2, "filename": "folder/{.updater.iteration}"},
     ],
 )
 def test_what_cannot_find_its_files_again_is_refused(options):
@@ -462,9 +537,23 @@ def test_a_shift_of_what_the_optimizer_has_not_fails_before_the_training(trainer
     assert trainer.updater.iteration == 0
 
 
-def test_a_negative_rate_is_refused():
-    with pytest.raises(ValueError, match="rate is -1, expected"):
-        extensions.ExponentialShift("lr", -1)
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: extensions.ExponentialShift("lr", -1), "rate is -1, expected"),
+        (lambda: extensions.StepShift("lr", 0.5, 0), "step is 0, expected"),
+        (lambda: extensions.PolynomialShift("lr", 1, 0), "max_count is 0, expected"),
+        (lambda: extensions.LinearShift("lr", (1, 0), (9, 2)), r"time_range is \(9, 2\), expected"),
+    ],
+)
+def test_a_shift_that_makes_no_sense_is_refused(make, sentence):
+    with pytest.raises(ValueError, match=f"Shift: {sentence}"):
+        make()
+
+
+def test_the_counts_of_a_multistep_shift_may_come_in_any_order():
+    shift = extensions.MultistepShift("lr", 0.5, [4, 1], init=8.0)
+    assert [shift.value(t) for t in range(6)] == [8, 4, 4, 4, 2, 2]
 
 
 # -- watching -------------------------------------------------------------------------------------
@@ -476,6 +565,16 @@ def test_learning_rate_and_other_values_can_be_observed(trainer):
     trainer.run()
     assert trainer.observation["lr"] == 0.5
     assert trainer.observation["epochs"] == 2
+
+
+def test_the_learning_rate_of_adam_is_its_step_size_without_bias(trainer):
+    model = model_of(trainer)
+    optimizer = dynet.optimizers.Adam(0.5, beta1=0.5, beta2=0.75).setup(model)
+    updater = StandardUpdater(trainer.updater.get_iterator("main"), optimizer)
+    trainer = Trainer(updater, (2, "iteration"), trainer.out)
+    trainer.extend(extensions.observe_lr(), trigger=(1, "iteration"))
+    trainer.run()
+    assert trainer.observation["lr"] == pytest.approx(0.5 * (1 - 0.75**2) ** 0.5 / (1 - 0.5**2))
 
 
 def test_a_learning_rate_that_is_not_there_fails_before_the_training(tmp_path):
@@ -516,6 +615,22 @@ def test_the_graph_of_the_first_iteration_is_written_once(trainer, filename, sta
     assert kept[0] is dynet.Variable
     assert dynet.Variable not in kept[1:]
     assert dynet.config.hooks == ()
+
+
+def test_parameters_in_the_graph_are_those_of_the_optimizer_whose_model_reported(tmp_path):
+    class Updater(StandardUpdater):
+        def update_core(self):
+            next(self.get_iterator("main"))
+            for optimizer in self.get_all_optimizers().values():
+                loss = F.sum(optimizer.target(np.ones((1, 4), np.float32), np.zeros(1, np.int32)))
+                optimizer.update(lambda loss=loss: loss)
+
+    models = {name: L.Classifier(L.Linear(4, 3)) for name in ("gen", "dis")}
+    optimizers = {name: dynet.optimizers.SGD().setup(model) for name, model in models.items()}
+    trainer = Trainer(Updater(SerialIterator([0], 1), optimizers), (1, "epoch"), tmp_path)
+    trainer.extend(extensions.dump_graph("dis/loss", "graph.txt"))
+    trainer.run()
+    assert "/predictor/W" in (tmp_path / "graph.txt").read_text()
 
 
 @pytest.mark.parametrize(

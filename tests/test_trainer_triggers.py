@@ -38,9 +38,11 @@ def fires(trigger, iterations=range(1, 13)):
         (IntervalTrigger(1, "epoch"), [4, 8, 12]),
         (IntervalTrigger(1.5, "epoch"), [6, 12]),
         (IntervalTrigger(0.5, "epoch"), [2, 4, 6, 8, 10, 12]),
+        (IntervalTrigger(math.inf, "epoch"), []),
         (ManualScheduleTrigger([2, 7], "iteration"), [2, 7]),
         (ManualScheduleTrigger([0.6, 2], "epoch"), [3, 8]),
         (ManualScheduleTrigger(5, "iteration"), [5]),
+        (ManualScheduleTrigger(np.array([2, 7]), "iteration"), [2, 7]),
         (OnceTrigger(), [1]),
         (TimeTrigger(2), [4, 8, 12]),
         (TimeTrigger(0.2), list(range(1, 13))),
@@ -51,6 +53,18 @@ def fires(trigger, iterations=range(1, 13)):
 )
 def test_it_fires_at(trigger, expected):
     assert fires(trigger) == expected
+
+
+@pytest.mark.parametrize("steps", [3, 7, 10, 49])
+def test_parts_of_an_epoch_that_floats_cannot_hold_are_not_missed(steps):
+    part, epochs = 1 / steps, 20
+    points = [i * part for i in range(1, epochs * steps + 1)]
+    updaters = [
+        SimpleNamespace(epoch_detail=i // steps + i % steps / steps)
+        for i in range(1, epochs * steps + 1)
+    ]
+    for trigger in IntervalTrigger(part, "epoch"), ManualScheduleTrigger(points, "epoch"):
+        assert all(trigger(SimpleNamespace(updater=updater)) for updater in updaters)
 
 
 def test_nothing_fires_before_the_first_update():
@@ -141,6 +155,10 @@ def test_early_stopping_fires_at_the_latest_when_it_is_told():
     assert trigger.get_training_length() == (3, "epoch")
 
 
+def test_early_stopping_does_not_say_how_long_it_lasts_where_the_latest_end_is_a_function():
+    assert EarlyStoppingTrigger(max_trigger=lambda trainer: False).get_training_length() is None
+
+
 def test_early_stopping_says_how_it_stands(capsys):
     trigger = EarlyStoppingTrigger(monitor="loss", verbose=True)
     stops_at(trigger, [1.0, 2.0], "loss")
@@ -153,9 +171,12 @@ def test_early_stopping_says_how_it_stands(capsys):
         (lambda: IntervalTrigger(0, "epoch"), ValueError),
         (lambda: IntervalTrigger(1.5, "iteration"), ValueError),
         (lambda: IntervalTrigger(math.nan, "epoch"), ValueError),
+        (lambda: IntervalTrigger(math.inf, "iteration"), ValueError),
+        (lambda: IntervalTrigger("2", "epoch"), ValueError),
         (lambda: IntervalTrigger(1, "epochs"), ValueError),
         (lambda: ManualScheduleTrigger(1, "second"), ValueError),
         (lambda: TimeTrigger(0), ValueError),
+        (lambda: TimeTrigger("1 h"), ValueError),
         (lambda: get_trigger(3), TypeError),
         (lambda: get_trigger("epoch"), TypeError),
         (lambda: get_trigger((1, "epoch", 2)), TypeError),

@@ -163,6 +163,26 @@ def test_a_full_disk_takes_no_kept_line_away(path):
     assert epochs(path)[:2] == [1, 2]
 
 
+def test_a_line_that_does_not_fit_on_the_disk_leaves_no_half_of_it(path):
+    log, before = Log(path, keep=3), resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, before[1]))
+    try:
+        with pytest.raises(OSError):
+            log.write(epoch=4, loss=0.25)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    log.write(epoch=5)
+    assert epochs(path) == [e["epoch"] for e in log.lines] == [1, 2, 3, 5]
+
+
+def test_to_keep_a_negative_number_of_lines_is_refused(path):
+    with pytest.raises(ValueError, match="keep is -1, expected"):
+        Log(path, keep=-1)
+    assert epochs(path) == [1, 2, 3]
+
+
 # -- its picture ----------------------------------------------------------------------------------
 
 
@@ -426,6 +446,12 @@ def test_arrays_of_different_lengths_or_none_are_refused(lengths):
 def test_a_batchsize_that_is_not_positive_is_refused(batchsize):
     with pytest.raises(ValueError, match=f"batchsize is {batchsize}"):
         evaluate(lambda x: F.mean(x), np.ones(3), batchsize=batchsize)
+
+
+@pytest.mark.parametrize("means", [None, "0.5", {"loss": 1.0}, [1.0], np.zeros(2), (1.0, None)])
+def test_a_measure_that_is_no_number_is_refused(means):
+    with pytest.raises(TypeError, match=r"evaluate: measure gave \w+( \(2,\))?, expected a number"):
+        evaluate(lambda x: means, np.ones(3))
 
 
 EXAMPLES = [(np.float32(i), np.float32(2 * i)) for i in range(5)]

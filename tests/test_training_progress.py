@@ -51,6 +51,14 @@ def test_values_count_by_their_weight(out):
     assert bar.means == {"loss": 2.0}
 
 
+@pytest.mark.parametrize("value", [np.zeros(3), "text", None, 1j])
+def test_a_value_that_has_no_mean_is_refused_by_name(value, out):
+    bar = progress([], file=out)
+    with pytest.raises(TypeError, match=r"progress\.add: loss is .*, expected a number"):
+        bar.add(other=1.0, loss=value)
+    assert bar.means == {}
+
+
 def test_the_bar_shows_the_means_at_the_end(out):
     for i in (bar := progress(range(3), desc="epoch 1", file=out)):
         bar.add(loss=i, accuracy=0.25)
@@ -128,6 +136,14 @@ def test_a_table_has_one_header_and_aligned_columns(out):
         "        10          123.457",
         "                1.50000e-09         nan",
     ]
+
+
+@pytest.mark.parametrize("value", [1.23456789e-4, -1.23456789e-4, 1.5e-9, -1.5e-9, 1e100, -1e9])
+def test_a_number_loses_digits_before_a_column_loses_its_place(value, out):
+    Table(["loss"], out).print_row({"loss": value})
+    cell = out.getvalue().splitlines()[1]
+    assert len(cell) == 10
+    assert float(cell) == pytest.approx(value, rel=1e-3)
 
 
 def test_the_table_goes_to_what_standard_output_is_at_the_time(capsys):

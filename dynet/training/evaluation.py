@@ -9,6 +9,8 @@ import numpy as np
 from ..backend import is_array
 from ..config import no_backprop_mode, using_config
 from ..datasets.convert import concat_examples
+from ..reporter import as_number
+from .log import described
 
 
 def evaluate(
@@ -34,7 +36,7 @@ def evaluate(
     Raises:
         ValueError: the arrays differ in length, or are empty; ``batchsize`` is not positive; the
             iterator would go on without end.
-        TypeError: a tuple of arrays came as one argument.
+        TypeError: a tuple of arrays came as one argument; a measure is no number.
 
     >>> import numpy as np, dynet, dynet.functions as F
     >>> dynet.training.evaluate(lambda x: F.mean(x), np.arange(4.0), batchsize=3)
@@ -47,7 +49,13 @@ def evaluate(
         for size, arguments, names in _batches(data, batchsize, converter):
             means = measure(*arguments, **names)
             means = means if isinstance(means, tuple) else (means,)
-            total = total + np.array([float(m) for m in means]) * size
+            numbers = [as_number(mean) for mean in means]
+            if None in numbers:
+                raise TypeError(
+                    f"evaluate: measure gave {described(means[numbers.index(None)])}, expected a "
+                    "number or a Variable of one element, or a tuple of these"
+                )
+            total = total + np.array(numbers) * size
             n += size
     return total / n
 

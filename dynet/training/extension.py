@@ -21,6 +21,13 @@ class Extension:
             ``dynet.training.get_trigger``.
         priority (int): the higher, the earlier it is called.
         name (str): under which the trainer knows it; ``None`` for ``default_name``.
+
+    >>> import dynet
+    >>> class CountUpdates(dynet.training.Extension):
+    ...     trigger = 1, "epoch"
+    ...     priority = dynet.training.PRIORITY_WRITER
+    ...     def __call__(self, trainer):
+    ...         dynet.report({"updates": trainer.updater.iteration})
     """
 
     trigger: Any = (1, "iteration")

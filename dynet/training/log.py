@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ class Log:
         lines (list of dict): all lines so far.
 
     Raises:
-        ValueError: the file has fewer lines than are to be kept, or one of them is not JSON.
+        ValueError: ``keep`` is negative; the file has fewer lines than are to be kept, or one of
+            them is not JSON.
 
     >>> import dynet, os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "log.jsonl")
@@ -45,6 +46,8 @@ class Log:
     """
 
     def __init__(self, path: "str | os.PathLike", keep: int = 0, print: Sequence[str] = ()):
+        if keep < 0:
+            raise ValueError(f"Log: keep is {keep}, expected a number of lines")
         self.path = Path(path)
         self.lines: list[dict[str, Any]] = []
         self._table = Table(print) if print else None
@@ -73,18 +76,20 @@ class Log:
 
         Raises:
             TypeError: a value cannot be written as JSON.
+            OSError: the file cannot be written; it stays as it is.
         """
-        values = as_json(values)
-        for name, value in values.items():
+        values = line_of(values, "Log.write")
+        text = (json.dumps(values) + "\n").encode()
+        with open(self.path, "ab", buffering=0) as f:
+            end = f.tell()
             try:
-                json.dumps(value)
-            except TypeError as error:
-                raise TypeError(
-                    f"Log.write: {name} is {described(value)}, expected a number, text, or a list "
-                    "or dict of these"
-                ) from error
-        with open(self.path, "a") as f:
-            f.write(json.dumps(values) + "\n")
+                while text:
+                    text = text[f.write(text) :]
+            except (
+                BaseException
+            ):  # a full disk, Ctrl-C: what follows must not go on from half a line
+                f.truncate(end)
+                raise
         self.lines.append(values)
         if self._table:
             self._table.print_row(values)
@@ -114,6 +119,24 @@ class Log:
                     lines = [line for line in self.lines if name in line and x in line]
                     curves[name] = [e[x] for e in lines], [e[name] for e in lines]
         draw(path, panels, x, by="Log.plot")
+
+
+def line_of(values: Mapping[str, Any], by: str) -> dict[str, Any]:
+    """Named values as JSON can keep them; see ``as_json``.
+
+    Raises:
+        TypeError: JSON cannot keep one of them.
+    """
+    line = as_json(values)
+    for name, value in line.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise TypeError(
+                f"{by}: {name} is {described(value)}, expected a number, text, or a list or dict "
+                "of these"
+            ) from error
+    return line
 
 
 def as_json(value: Any) -> Any:

@@ -1,8 +1,9 @@
 """Curves in a picture file."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..serializers.files import write_atomically
 
@@ -25,6 +26,7 @@ def draw(
     by: str,
     marker: str = ".",
     grid: bool = True,
+    postprocess: Callable[[Any, Any], None] | None = None,
 ) -> None:
     """Draw one panel beside the other, to a picture file that is replaced when it is whole.
 
@@ -35,6 +37,7 @@ def draw(
         by: who draws, for messages.
         marker: matplotlib's name of what marks a point.
         grid: whether there are lines in the background.
+        postprocess: called with the figure and each panel's axes, which it may change.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -50,13 +53,15 @@ def draw(
         for name, (xs, ys) in curves.items():
             ax.plot(xs, ys, marker=marker, linewidth=1.2, label=name)
         ax.set(xlabel=x, ylabel=title)
-        if ax.dataLim.y0 >= 0:
-            ax.set_ylim(bottom=0)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(grid, alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
         if ax.lines:
             ax.legend()
+        if postprocess is not None:
+            postprocess(figure, ax)
+        if ax.dataLim.y0 >= 0 and ax.get_yscale() == "linear" and ax.get_autoscaley_on():
+            ax.set_ylim(bottom=0)
     ending = Path(path).suffix.removeprefix(".") or "png"
     with write_atomically(path, by) as f:
         figure.savefig(f, dpi=120, format=ending)

@@ -5,7 +5,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..reporter import DictSummary
+from ..reporter import DictSummary, as_number
+from .log import described
 
 
 class progress:
@@ -59,8 +60,18 @@ class progress:
             weight: how much these values count, such as the size of the batch of which they are
                 means.
             values: numbers, or arrays or Variables of one element.
+
+        Raises:
+            TypeError: a value is something else.
         """
-        self.summary.add(values, weight)
+        numbers = {name: as_number(value) for name, value in values.items()}
+        for name, number in numbers.items():
+            if number is None:
+                raise TypeError(
+                    f"progress.add: {name} is {described(values[name])}, expected a number, or an "
+                    "array or Variable of one element"
+                )
+        self.summary.add(numbers, weight)
         if self._bar is not None:
             text = ", ".join(f"{name} {mean:.4g}" for name, mean in self.means.items())
             self._bar.set_postfix_str(text, refresh=False)  # shown when the bar next moves

@@ -38,7 +38,8 @@ class Table:
         if not self._is_begun:
             self._print({name: name for name in self._widths})
             self._is_begun = True
-        self._print({name: _cell(values[name]) for name in self._widths if name in values})
+        cells = self._widths.items()
+        self._print({name: _cell(values[name], width) for name, width in cells if name in values})
 
     def _print(self, cells):
         out = sys.stdout if self._out is None else self._out
@@ -47,10 +48,14 @@ class Table:
         out.flush()
 
 
-def _cell(value):
+def _cell(value, width):
     if value is None:  # what a log makes of a number that is not finite
         return "nan"
     number = as_number(value)
     if number is None or isinstance(value, Integral):
         return str(value)
-    return f"{number:#.6g}".rstrip(".")
+    for digits in range(6, 0, -1):
+        text = f"{number:#.{digits}g}".rstrip(".")
+        if len(text) <= width:
+            break
+    return text

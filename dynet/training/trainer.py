@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
 from typing import Any, NamedTuple
 
+from tqdm import tqdm
+
 from ..reporter import Reporter, as_number
 from . import global_random
 from .extension import PRIORITY_READER
@@ -130,30 +132,43 @@ class Trainer:
 
         Raises:
             TypeError: the extension cannot be called, or has no name.
-            ValueError: the name is ``"training"``.
+            ValueError: the name is ``"training"``; the trigger is in use already, and remembers
+                when it was asked last.
         """
+        if isinstance(extension, type):
+            raise TypeError(
+                f"Trainer.extend: extension is the class {extension.__name__}, expected "
+                f"{extension.__name__}(...)"
+            )
         if not callable(extension):
             raise TypeError(
                 f"Trainer.extend: extension is {type(extension).__name__}, expected a callable"
             )
         for attribute in "name", "default_name", "__name__":
             name = name or getattr(extension, attribute, None)
-        if name is None:
+        if not isinstance(name, str):
             raise TypeError(
-                f"Trainer.extend: extension is {type(extension).__name__}, which has no name; "
-                "expected name="
+                f"Trainer.extend: extension is {type(extension).__name__}, its name {name!r}; "
+                "expected text, name=..."
             )
         if name == "training":
             raise ValueError("Trainer.extend: the name 'training' is taken by the trainer")
         if trigger is None:
             trigger = getattr(extension, "trigger", (1, "iteration"))
+        trigger = get_trigger(trigger)
+        in_use = [self.stop_trigger, *(entry.trigger for entry in self._extensions.values())]
+        if hasattr(trigger, "serialize") and any(trigger is other for other in in_use):
+            raise ValueError(
+                f"Trainer.extend: the trigger of {name!r} is in use already, expected one of its "
+                "own: a trigger that remembers when it was asked fires for the first who asks"
+            )
         if priority is None:
             priority = getattr(extension, "priority", PRIORITY_READER)
         unique, ordinal = name, 0
         while unique in self._extensions:
             ordinal += 1
             unique = f"{name}_{ordinal}"
-        entry = _Entry(extension, get_trigger(trigger), priority, call_before_training)
+        entry = _Entry(extension, trigger, priority, call_before_training)
         if hasattr(extension, "name"):
             extension.name = unique
         self._extensions[unique] = entry
@@ -210,15 +225,23 @@ class Trainer:
             is_over = self._loop(entries, interrupted)
         except Exception as error:
             if show_loop_exception_msg:
-                print("Exception in the training loop:", file=sys.stderr)
-                traceback.print_exc()
-                print("Extensions and updater are finalized before it goes on.", file=sys.stderr)
-            for entry in entries:
-                entry.call("on_error", self, error, error.__traceback__)
-            raise
+                # Not on the line of an open progress bar.
+                tqdm.write(
+                    f"Exception in the training loop:\n{traceback.format_exc()}"
+                    "Extensions and updater are finalized before it goes on.",
+                    file=sys.stderr,
+                )
+            with self._on_error(entries, error, error.__traceback__):
+                raise
         if not is_over:
-            for entry in entries:
-                entry.call("on_error", self, KeyboardInterrupt(interrupted.signal.name), None)
+            self._on_error(entries, KeyboardInterrupt(interrupted.signal.name), None).close()
+
+    def _on_error(self, entries, error, tb):
+        """What calls ``on_error`` of each extension when it is left, whatever the others raise."""
+        calls = ExitStack()
+        for entry in reversed(entries):
+            calls.callback(entry.call, "on_error", self, error, tb)
+        return calls
 
     def _loop(self, entries, interrupted):
         """Returns whether the training is over, or else was interrupted."""

@@ -13,10 +13,17 @@ import math
 import operator
 import warnings
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from ..reporter import DictSummary
 from .early_stopping import EarlyStopping
+
+# Parts of an epoch are sums and quotients of floats: 0.3 / 0.1 is a little less than 3. This is
+# less than an example of the largest dataset.
+_ROUNDING = 1e-9
 
 
 def get_trigger(trigger: Any) -> Callable:
@@ -45,6 +52,12 @@ def _never(trainer):
     return False
 
 
+def training_length(stop_trigger: Any) -> tuple[float, str] | None:
+    """How long a training is at the most, such as ``(20, "epoch")``, if its trigger says so."""
+    says = getattr(stop_trigger, "get_training_length", None)
+    return says() if says is not None else None
+
+
 def _check_unit(by, unit):
     if unit not in ("epoch", "iteration"):
         raise ValueError(f"{by}: unit is {unit!r}, expected 'epoch' or 'iteration'")
@@ -65,11 +78,15 @@ class IntervalTrigger:
     Raises:
         ValueError: the period is not positive, or no whole number of iterations; there is no such
             unit.
+
+    >>> import dynet
+    >>> trigger = dynet.training.triggers.IntervalTrigger(0.5, "epoch")
     """
 
     def __init__(self, period: float, unit: str):
         _check_unit("IntervalTrigger", unit)
-        if not period > 0 or (unit == "iteration" and period != int(period)):
+        is_positive = isinstance(period, Real) and period > 0
+        if not is_positive or (unit == "iteration" and period % 1 != 0):
             raise ValueError(
                 f"IntervalTrigger: period is {period!r} {unit}s, expected a positive number, and a "
                 "whole one of iterations"
@@ -80,9 +97,12 @@ class IntervalTrigger:
 
     def __call__(self, trainer: Any) -> bool:
         now = _position(trainer, self.unit)
-        fires = self._previous // self.period != now // self.period
+        fires = self._periods(self._previous) != self._periods(now)
         self._previous = float(now)
         return fires
+
+    def _periods(self, position):
+        return (position / self.period + _ROUNDING) // 1
 
     def get_training_length(self) -> tuple[float, str]:
         """The period and the unit: of a stop trigger, how long the training is."""
@@ -102,17 +122,20 @@ class ManualScheduleTrigger:
 
     Raises:
         ValueError: there is no such unit.
+
+    >>> import dynet
+    >>> trigger = dynet.training.triggers.ManualScheduleTrigger([10, 15], "epoch")
     """
 
     def __init__(self, points: float | Sequence[float], unit: str):
         _check_unit("ManualScheduleTrigger", unit)
-        self.points = list(points) if isinstance(points, Sequence) else [points]
+        self.points = [float(point) for point in np.ravel(points)]
         self.unit = unit
         self._previous = 0.0
 
     def __call__(self, trainer: Any) -> bool:
         now = _position(trainer, self.unit)
-        fires = any(self._previous < point <= now for point in self.points)
+        fires = any(self._previous < point - _ROUNDING <= now for point in self.points)
         self._previous = float(now)
         return fires
 
@@ -126,6 +149,9 @@ class OnceTrigger:
 
     Args:
         call_on_resume: whether it fires again when a run goes on after a snapshot.
+
+    >>> import dynet
+    >>> trigger = dynet.training.triggers.OnceTrigger(call_on_resume=True)
     """
 
     def __init__(self, call_on_resume: bool = False):
@@ -151,10 +177,13 @@ class TimeTrigger:
 
     Raises:
         ValueError: the period is not positive.
+
+    >>> import dynet
+    >>> trigger = dynet.training.triggers.TimeTrigger(3600)
     """
 
     def __init__(self, period: float):
-        if not period > 0:
+        if not (isinstance(period, Real) and period > 0):
             raise ValueError(f"TimeTrigger: period is {period!r}, expected a number > 0")
         self.period = period
         self._next = float(period)
@@ -219,6 +248,10 @@ class BestValueTrigger:
 
     Attributes:
         best_value (float): the best mean so far; ``None`` before the first.
+
+    >>> import dynet
+    >>> is_better = lambda best, new: new < 0.99 * best
+    >>> trigger = dynet.training.triggers.BestValueTrigger("main/loss", is_better)
     """
 
     def __init__(
@@ -252,6 +285,9 @@ class MaxValueTrigger(BestValueTrigger):
         key: the value's name in the trainer's observation, such as
             ``"validation/main/accuracy"``.
         trigger: the interval.
+
+    >>> import dynet
+    >>> trigger = dynet.training.triggers.MaxValueTrigger("validation/main/accuracy")
     """
 
     def __init__(self, key: str, trigger: Any = (1, "epoch")):
@@ -264,6 +300,9 @@ class MinValueTrigger(BestValueTrigger):
     Args:
         key: the value's name in the trainer's observation, such as ``"validation/main/loss"``.
         trigger: the interval.
+
+    >>> import dynet
+    >>> trigger = dynet.training.triggers.MinValueTrigger("main/loss", (100, "iteration"))
     """
 
     def __init__(self, key: str, trigger: Any = (1, "epoch")):
@@ -284,6 +323,9 @@ class EarlyStoppingTrigger:
 
     Raises:
         ValueError: as in ``EarlyStopping``.
+
+    >>> import dynet
+    >>> stop = dynet.training.triggers.EarlyStoppingTrigger(monitor="validation/main/loss")
     """
 
     def __init__(
@@ -312,9 +354,9 @@ class EarlyStoppingTrigger:
             )
         return self._max_trigger(trainer) or stops
 
-    def get_training_length(self) -> tuple[float, str]:
-        """How long the training is at the most."""
-        return self._max_trigger.get_training_length()
+    def get_training_length(self) -> tuple[float, str] | None:
+        """How long the training is at the most; ``None`` if ``max_trigger`` does not say."""
+        return training_length(self._max_trigger)
 
     def serialize(self, serializer: Any) -> None:
         """Save or load the best value, the count and the sums of this interval."""

@@ -16,7 +16,7 @@ class StandardUpdater:
     Args:
         iterator: over the training examples; or a dict of several, with one called ``"main"``.
         optimizer: which has its target already (``setup``); or a dict of several, with one called
-            ``"main"``.
+            ``"main"`` unless ``update_core`` is a subclass's own.
         converter: makes arrays of a batch: called with the list of examples and the device. A
             tuple that it returns becomes the arguments of the loss, a dict those with names.
         device: where the arrays go; by default they stay where they are. The model is moved by
@@ -69,11 +69,15 @@ class StandardUpdater:
                 raise ValueError(
                     f"{kind}: optimizer {name!r} has nothing to update; call setup(link) first"
                 )
-        for what, several in ("iterators", iterators), ("optimizers", optimizers):
-            if "main" not in several:
-                raise ValueError(
-                    f"{kind}: the {what} are called {sorted(several)}, expected 'main' among them"
-                )
+        if "main" not in iterators:
+            raise ValueError(
+                f"{kind}: the iterators are called {sorted(iterators)}, expected 'main' among them"
+            )
+        if "main" not in optimizers and type(self).update_core is StandardUpdater.update_core:
+            raise ValueError(
+                f"{kind}: the optimizers are called {sorted(optimizers)}, expected 'main' among "
+                "them, or a subclass whose update_core says what an update of these is"
+            )
         self._iterators = iterators
         self._optimizers = optimizers
         self.converter = converter
@@ -83,8 +87,18 @@ class StandardUpdater:
         self.iteration = 0
 
     def update(self) -> None:
-        """Make one step, and count it."""
-        self.update_core()
+        """Make one step, and count it.
+
+        Raises:
+            RuntimeError: an iterator has come to its end.
+        """
+        try:
+            self.update_core()
+        except StopIteration as error:
+            raise RuntimeError(
+                f"{type(self).__name__}: an iterator has come to its end after {self.iteration} "
+                "updates, expected one that goes on: repeat=True"
+            ) from error
         self.iteration += 1
 
     def update_core(self) -> None:
@@ -118,11 +132,11 @@ class StandardUpdater:
 
     def get_iterator(self, name: str) -> Any:
         """The iterator of a name."""
-        return self._iterators[name]
+        return _named("iterator", self._iterators, name)
 
     def get_optimizer(self, name: str) -> Optimizer:
         """The optimizer of a name."""
-        return self._optimizers[name]
+        return _named("optimizer", self._optimizers, name)
 
     def get_all_optimizers(self) -> dict[str, Optimizer]:
         """All optimizers by name."""
@@ -134,7 +148,8 @@ class StandardUpdater:
     def finalize(self) -> None:
         """Let iterators go of their threads and processes."""
         for iterator in self._iterators.values():
-            iterator.finalize()
+            if hasattr(iterator, "finalize"):
+                iterator.finalize()
 
     def serialize(self, serializer: Any) -> None:
         """Save or load the iterators, the optimizers with their targets, and the count."""
@@ -145,3 +160,9 @@ class StandardUpdater:
             optimizer.target.serialize(serializer[f"model:{name}"])
             optimizer.serialize(serializer[f"optimizer:{name}"])
         self.iteration = serializer("iteration", self.iteration)
+
+
+def _named(what, several, name):
+    if name not in several:
+        raise KeyError(f"there is no {what} {name!r}; there are {', '.join(several)}")
+    return several[name]

@@ -50,23 +50,23 @@ class Evaluator(Extension):
         eval_hook: Callable | None = None,
         eval_func: Callable | None = None,
     ):
-        self.iterators = dict(iterator) if isinstance(iterator, Mapping) else {"main": iterator}
-        self.targets = dict(target) if isinstance(target, Mapping) else {"main": target}
+        self._iterators = dict(iterator) if isinstance(iterator, Mapping) else {"main": iterator}
+        self._targets = dict(target) if isinstance(target, Mapping) else {"main": target}
         self.converter = converter
         self.device = device
         self.eval_hook = eval_hook
         self.eval_func = eval_func
-        for it in self.iterators.values():
+        for it in self._iterators.values():
             if getattr(it, "repeat", False):
                 rewound(it, by="Evaluator")  # raises the sentence that says why not
 
     def get_iterator(self, name: str) -> Any:
         """The iterator of a name."""
-        return self.iterators[name]
+        return self._iterators[name]
 
     def get_target(self, name: str) -> Any:
         """The target of a name."""
-        return self.targets[name]
+        return self._targets[name]
 
     def __call__(self, trainer: Any = None) -> dict[str, float]:
         """Evaluate, and report the means. It can be called without a trainer, too.
@@ -76,7 +76,7 @@ class Evaluator(Extension):
         """
         prefix = f"{self.name}/" if self.name else ""
         reporter = Reporter()
-        for name, target in self.targets.items():
+        for name, target in self._targets.items():
             reporter.add_observers(prefix + name, target.namedlinks())
         with reporter.scope({}), evaluating():
             means = self.evaluate()
@@ -88,8 +88,8 @@ class Evaluator(Extension):
 
         What it reports itself goes nowhere: it has to return what it has found.
         """
-        iterator = self.iterators["main"]
-        function = self.eval_func or self.targets["main"]
+        iterator = self._iterators["main"]
+        function = self.eval_func or self._targets["main"]
         if self.eval_hook:
             self.eval_hook(self)
         batches = (
@@ -104,12 +104,12 @@ class Evaluator(Extension):
         return summary.compute_mean()
 
     def finalize(self) -> None:
-        for iterator in self.iterators.values():
+        for iterator in self._iterators.values():
             if hasattr(iterator, "finalize"):
                 iterator.finalize()
 
     def serialize(self, serializer: Any) -> None:
         # One that shuffles has a generator, on which the order of what is summed depends.
-        for name, iterator in self.iterators.items():
+        for name, iterator in self._iterators.items():
             if hasattr(iterator, "serialize"):
                 iterator.serialize(serializer[f"iterator:{name}"])

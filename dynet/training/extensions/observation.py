@@ -16,6 +16,11 @@ def observe_value(observation_key: str, target_func: Callable[[Any], Any]) -> Ca
     Args:
         observation_key: the value's name there.
         target_func: gives the value, called with the trainer.
+
+    >>> import dynet
+    >>> extension = dynet.training.extensions.observe_value(
+    ...     "momentum", lambda trainer: trainer.updater.get_optimizer("main").momentum
+    ... )
     """
 
     @make_extension(trigger=(1, "epoch"), priority=PRIORITY_WRITER)
@@ -28,22 +33,28 @@ def observe_value(observation_key: str, target_func: Callable[[Any], Any]) -> Ca
 def observe_lr(optimizer_name: str = "main", observation_key: str = "lr") -> Callable:
     """An extension that adds an optimizer's learning rate to the observation, once an epoch.
 
+    Of Adam and its kin, which have no ``lr``, it is ``alpha_t``, the step size without bias.
+
     Args:
         optimizer_name: which of the updater's optimizers.
         observation_key: the value's name in the observation.
 
     Raises:
-        AttributeError: when the run begins and the optimizer has no ``lr``.
+        AttributeError: when the run begins and the optimizer has neither.
+
+    >>> import dynet
+    >>> extension = dynet.training.extensions.observe_lr()
     """
 
     def look(trainer):
         optimizer = trainer.updater.get_optimizer(optimizer_name)
-        if not hasattr(optimizer, "lr"):
-            raise AttributeError(
-                f"observe_lr: {type(optimizer).__name__} has no lr, expected an optimizer with one;"
-                " for other settings there is observe_value"
-            )
-        return optimizer.lr
+        for name in "lr", "alpha_t":
+            if hasattr(optimizer, name):
+                return getattr(optimizer, name)
+        raise AttributeError(
+            f"observe_lr: {type(optimizer).__name__} has no lr, expected an optimizer with one; "
+            "for other settings there is observe_value"
+        )
 
     extension = observe_value(observation_key, look)
     extension.initialize = look  # so that it fails before the training, not after an epoch
@@ -55,6 +66,9 @@ class FailOnNonNumber(Extension):
 
     Raises:
         RuntimeError: when it is called and there is one; the sentence names it.
+
+    >>> import dynet
+    >>> extension = dynet.training.extensions.FailOnNonNumber()
     """
 
     def __call__(self, trainer: Any) -> None:
@@ -86,6 +100,9 @@ class dump_graph(Extension):
     Raises:
         KeyError: when it is called and nothing of that name was observed.
         TypeError: when it is called and that is no Variable.
+
+    >>> import dynet
+    >>> extension = dynet.training.extensions.dump_graph("main/loss", "graph.txt")
     """
 
     def __init__(
@@ -128,7 +145,10 @@ class dump_graph(Extension):
             raise TypeError(
                 f"dump_graph: {self._root_name!r} is {type(root).__name__}, expected a Variable"
             )
-        link = trainer.updater.get_optimizer("main").target
+        optimizers = trainer.updater.get_all_optimizers()
+        # Parameters are called by their paths: below who reported the root, where that is known.
+        optimizer = optimizers.get(self._root_name.split("/")[0], optimizers.get("main"))
+        link = optimizer and optimizer.target
         graph = build_computational_graph(root, recorder=recorder, link=link, **self._styles)
         graph.save(os.path.join(trainer.out, self._filename))
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
@@ -12,10 +13,10 @@ from tqdm import tqdm
 from ...reporter import DictSummary
 from ...serializers.files import write_atomically
 from ..extension import PRIORITY_READER, Extension
-from ..log import as_json
+from ..log import as_json, line_of
 from ..plotting import draw, require_matplotlib
 from ..table import Table
-from ..triggers import get_trigger
+from ..triggers import get_trigger, training_length
 
 
 class _MeansReport(Extension):
@@ -24,19 +25,15 @@ class _MeansReport(Extension):
     Args:
         keys: the names of the values; ``None`` for all.
         trigger: the interval.
-        postprocess: called with each dict of means, which it may change.
     """
 
-    def __init__(
-        self, keys: Iterable[str] | None, trigger: Any, postprocess: Callable[[dict], None] | None
-    ):
+    def __init__(self, keys: Iterable[str] | None, trigger: Any):
         if isinstance(keys, str):
             raise TypeError(
                 f"{type(self).__name__}: the keys are the string {keys!r}, expected a list"
             )
         self._keys = None if keys is None else list(keys)
         self._trigger = get_trigger(trigger)
-        self._postprocess = postprocess
         self._summary = DictSummary()
         self._log: list[dict[str, Any]] = []
 
@@ -46,19 +43,17 @@ class _MeansReport(Extension):
             observation = {key: observation[key] for key in self._keys if key in observation}
         self._summary.add(observation)
         if trainer.is_before_training or self._trigger(trainer):
-            means, self._summary = self._summary.compute_mean(), DictSummary()
             line = {
-                **means,
+                **self._summary.compute_mean(),
                 "epoch": trainer.updater.epoch,
                 "iteration": trainer.updater.iteration,
                 "elapsed_time": trainer.elapsed_time,
             }
-            if self._postprocess is not None:
-                self._postprocess(line)
-            self._log.append(as_json(line))
-            self._write(trainer)
+            self._add(line, trainer)
+            self._summary = DictSummary()
 
-    def _write(self, trainer):
+    def _add(self, line, trainer):
+        """Take the means of an interval."""
         raise NotImplementedError
 
     def serialize(self, serializer: Any) -> None:
@@ -84,6 +79,9 @@ class LogReport(_MeansReport):
             extended, which says what is averaged.
         postprocess: called with each dict before it is kept; it may change it.
         filename: of the file in the trainer's folder; ``None`` for none.
+
+    >>> import dynet
+    >>> log = dynet.training.extensions.LogReport(trigger=(100, "iteration"))
     """
 
     def __init__(
@@ -93,7 +91,8 @@ class LogReport(_MeansReport):
         postprocess: Callable[[dict], None] | None = None,
         filename: str | None = "log",
     ):
-        super().__init__(keys, trigger, postprocess)
+        super().__init__(keys, trigger)
+        self._postprocess = postprocess
         self._filename = filename
 
     @property
@@ -101,7 +100,10 @@ class LogReport(_MeansReport):
         """The dicts so far."""
         return self._log
 
-    def _write(self, trainer):
+    def _add(self, line, trainer):
+        if self._postprocess is not None:
+            self._postprocess(line)
+        self._log.append(line_of(line, "LogReport"))
         if self._filename is None:
             return
         if self._filename.endswith(".jsonl"):
@@ -119,6 +121,12 @@ class PrintReport(Extension):
         entries: the names of the values to print, in this order.
         log_report: the name of the LogReport; or one that the trainer does not know.
         out: where to; by default standard output.
+
+    Raises:
+        ValueError: when the run begins and there is no such LogReport.
+
+    >>> import dynet
+    >>> table = dynet.training.extensions.PrintReport(["epoch", "main/loss", "elapsed_time"])
     """
 
     priority = PRIORITY_READER - 1  # after the LogReport, whichever of them came first
@@ -145,9 +153,15 @@ class PrintReport(Extension):
         self._printed = len(log_report.log)
 
     def _find(self, trainer):
-        if isinstance(self._log_report, str):
-            return trainer.get_extension(self._log_report)
-        return self._log_report
+        log_report = self._log_report
+        if isinstance(log_report, str):
+            log_report = trainer.get_extension(log_report)
+        if not isinstance(log_report, LogReport):
+            raise TypeError(
+                f"PrintReport: log_report is {type(log_report).__name__}, expected a LogReport or "
+                "the name of one"
+            )
+        return log_report
 
     def serialize(self, serializer: Any) -> None:
         if not isinstance(self._log_report, str):
@@ -159,15 +173,22 @@ class PlotReport(_MeansReport):
 
     Args:
         y_keys: the names of the values.
-        x_key: the name of what goes along the horizontal axis.
+        x_key: the name of what goes along the horizontal axis: ``"iteration"``, ``"epoch"``,
+            ``"elapsed_time"``, or of a value.
         trigger: the interval over which the means are taken.
-        postprocess: called with each dict of means before it is kept; it may change it.
+        postprocess: called with matplotlib's figure and axes, which it may change, and with the
+            ``DictSummary`` of the interval, before the picture is written.
         filename: of the picture in the trainer's folder; its ending says the format.
         marker: matplotlib's name of what marks a point.
         grid: whether there are lines in the background.
 
     Raises:
         ImportError: when the run begins and matplotlib is not installed.
+        KeyError: when it is called and there is no value of the name ``x_key``.
+
+    >>> import dynet
+    >>> keys = ["main/loss", "validation/main/loss"]
+    >>> curves = dynet.training.extensions.PlotReport(keys, "epoch", filename="loss.png")
     """
 
     def __init__(
@@ -175,13 +196,14 @@ class PlotReport(_MeansReport):
         y_keys: Iterable[str],
         x_key: str = "iteration",
         trigger: Any = (1, "epoch"),
-        postprocess: Callable[[dict], None] | None = None,
+        postprocess: Callable[[Any, Any, DictSummary], None] | None = None,
         filename: str = "plot.png",
         marker: str = "x",
         grid: bool = True,
     ):
         y_keys = [y_keys] if isinstance(y_keys, str) else list(y_keys)
-        super().__init__([*y_keys, x_key], trigger, postprocess)
+        super().__init__([*y_keys, x_key], trigger)
+        self._postprocess = postprocess
         self._y_keys = y_keys
         self._x_key = x_key
         self._filename = filename
@@ -191,14 +213,29 @@ class PlotReport(_MeansReport):
     def initialize(self, trainer: Any) -> None:
         require_matplotlib("PlotReport")
 
-    def _write(self, trainer):
+    def _add(self, line, trainer):
+        if self._x_key not in line:
+            raise KeyError(
+                f"PlotReport: x_key is {self._x_key!r}, expected 'iteration', 'epoch', "
+                f"'elapsed_time' or what was observed: {', '.join(trainer.observation)}"
+            )
+        self._log.append(as_json(line))
         curves = {}
         for key in self._y_keys:
-            lines = [line for line in self._log if key in line and self._x_key in line]
+            lines = [line for line in self._log if key in line]
             if lines:
                 curves[key] = [e[self._x_key] for e in lines], [e[key] for e in lines]
+
+        def postprocess(figure, axes):
+            if self._postprocess is not None:
+                self._postprocess(figure, axes, self._summary)
+
         path = os.path.join(trainer.out, self._filename)
-        draw(path, {"": curves}, self._x_key, "PlotReport", self._marker, self._grid)
+        draw(path, {"": curves}, self._x_key, "PlotReport", self._marker, self._grid, postprocess)
+
+
+_PAST_AND_TO_COME = "{percentage:.0f}%, {elapsed} past, {remaining} to come"
+_BESIDE_THE_BAR = len("epoch 100, iteration 100000 || 100%, 9:00:00 past, 9:00:00 to come")
 
 
 class ProgressBar(Extension):
@@ -208,9 +245,12 @@ class ProgressBar(Extension):
         training_length: how long it is, such as ``(20, "epoch")``; by default what the trainer's
             stop trigger says. Where that does not say, the iterations are counted.
         update_interval: after how many iterations the bar is moved.
-        bar_length: how many characters wide it is.
+        bar_length: how many characters wide it is; fewer where the terminal is narrow.
         out: where to; by default standard output, if that is a terminal: a file would be filled
             with bars.
+
+    >>> import dynet
+    >>> bar = dynet.training.extensions.ProgressBar(update_interval=10)
     """
 
     def __init__(
@@ -230,17 +270,21 @@ class ProgressBar(Extension):
         out = sys.stdout if self._out is None else self._out
         if self._out is None and not out.isatty():
             return
-        length = self._length
-        if length is None and hasattr(trainer.stop_trigger, "get_training_length"):
-            length = trainer.stop_trigger.get_training_length()
+        width = self._bar_length
+        if self._out is None:
+            width = max(1, min(width, shutil.get_terminal_size().columns - _BESIDE_THE_BAR))
+        length = self._length or training_length(trainer.stop_trigger)
         total, self._unit = length or (None, "iteration")
-        layout = "{desc} |{bar:%d}| {percentage:.0f}%%, {elapsed} past, {remaining} to come"
+        if total is None:
+            layout = "{desc}, {elapsed} past, {rate_noinv_fmt}"
+        else:
+            layout = f"{{desc}} |{{bar:{width}}}| " + _PAST_AND_TO_COME
         self._bar = tqdm(
             desc=self._text(trainer),
             total=total,
             initial=self._done(trainer),
-            unit=self._unit,
-            bar_format=None if total is None else layout % self._bar_length,
+            unit=" iterations",
+            bar_format=layout,
             leave=False,
             file=out,
         )

@@ -9,6 +9,8 @@ from typing import Any
 from ...serializers import load_npz, save_npz
 from ..extension import Extension
 
+NUMBER = r"[ +-]*([\d.,_]+(e[+-]\d+)?|nan|inf)"  # in any format
+
 
 class Snapshot(Extension):
     """Saves an object in the trainer's folder; see ``snapshot`` and ``snapshot_object``."""
@@ -28,14 +30,16 @@ class Snapshot(Extension):
             raise ValueError(
                 "snapshot: autoload loads npz files, expected it without a savefun of your own"
             )
-        if (autoload or num_retains > 0) and callable(filename):
+        finds_files = autoload or num_retains > 0
+        if finds_files and (callable(filename) or os.path.dirname(filename)):
             raise ValueError(
-                "snapshot: filename is a function, expected a format string: with autoload or "
-                "num_retains, files are found again by it"
+                f"snapshot: filename is {filename!r}, expected a format string without a folder: "
+                "with autoload or num_retains, files are found again by it"
             )
         self._target = target
         self._filename = filename
         self._savefun = save_npz if savefun is None else savefun
+        self._finds_files = finds_files
         self._on_error = snapshot_on_error
         self._num_retains = num_retains
         self._autoload = autoload
@@ -53,7 +57,13 @@ class Snapshot(Extension):
                 load_npz(files[-1], self._object(trainer))
 
     def __call__(self, trainer: Any) -> None:
-        self._save(trainer, self._name(trainer))
+        name = self._name(trainer)
+        if self._finds_files and not re.fullmatch(self._pattern(), name):
+            raise ValueError(
+                f"snapshot: filename {self._filename!r} gives {name!r}, expected numbers in the "
+                "place of the fields: with autoload or num_retains, files are found again by them"
+            )
+        self._save(trainer, name)
         if self._num_retains > 0:
             for file in self._files(trainer)[: -self._num_retains]:
                 os.unlink(file)
@@ -76,19 +86,20 @@ class Snapshot(Extension):
     def _save(self, trainer, name):
         self._savefun(os.path.join(trainer.out, name), self._object(trainer))
 
-    def _files(self, trainer):
-        """The files whose names could be of this extension, the oldest first."""
-        pattern = "".join(
-            re.escape(text) + ("" if field is None else ".+")
+    def _pattern(self):
+        # Of numbers only: a snapshot_iter_best, or what has an ending, is not of this extension.
+        return "".join(
+            re.escape(text) + ("" if field is None else NUMBER)
             for text, field, _, _ in string.Formatter().parse(self._filename)
         )
-        # Temporary files and those of errors have endings that only a filename without one has.
+
+    def _files(self, trainer):
+        """The files whose names could be of this extension, the oldest first."""
+        pattern = self._pattern()
         found = [
             entry
             for entry in os.scandir(trainer.out)
-            if re.fullmatch(pattern, entry.name)
-            and not entry.name.endswith((".error", ".part"))
-            and entry.is_file()
+            if re.fullmatch(pattern, entry.name) and entry.is_file()
         ]
         found.sort(key=lambda entry: (entry.stat().st_mtime_ns, entry.name))
         return [entry.path for entry in found]
@@ -112,7 +123,8 @@ def snapshot(
         savefun: saves, called with the path and the object; ``save_npz`` by default, which
             replaces files as a whole or not at all.
         filename: the name of the file in the trainer's folder; a format string that gets the
-            trainer, or a function of it.
+            trainer, or a function of it. With ``num_retains`` and ``autoload`` files are found
+            again by such a string with numbers in the place of its fields.
         target: what to save; by default the trainer.
         snapshot_on_error: whether to save when the run is left early as well. After Ctrl-C and
             SIGTERM that is a snapshot like any other. After an error the file's name ends in
@@ -123,8 +135,11 @@ def snapshot(
             one.
 
     Raises:
-        ValueError: ``autoload`` does not go with ``savefun`` or a function as ``filename``, nor
-            ``num_retains`` with the latter.
+        ValueError: ``autoload`` does not go with ``savefun``; neither it nor ``num_retains`` goes
+            with a function as ``filename`` or with one that leads to another folder.
+
+    >>> import dynet
+    >>> latest = dynet.training.extensions.snapshot(filename="latest", autoload=True)
     """
     return Snapshot(target, filename, savefun, snapshot_on_error, num_retains, autoload)
 
@@ -150,5 +165,9 @@ def snapshot_object(
 
     Raises:
         ValueError: as in ``snapshot``.
+
+    >>> import dynet, dynet.links as L
+    >>> best = dynet.training.extensions.snapshot_object(L.Linear(3, 2), "best.npz")
+    >>> trigger = dynet.training.triggers.MaxValueTrigger("validation/main/accuracy")
     """
     return Snapshot(target, filename, savefun, snapshot_on_error, num_retains, autoload)

@@ -12,6 +12,11 @@ from ...optimizers import Optimizer
 from ..extension import Extension
 
 
+def _check_positive(by, name, value):
+    if not value > 0:
+        raise ValueError(f"{by}: {name} is {value}, expected a number > 0")
+
+
 class Shift(Extension):
     """Base class of those that set an optimizer's attribute at each call.
 
@@ -130,6 +135,14 @@ class StepShift(_TargetShift):
         init: the value before the first call; by default what the optimizer has then.
         target: where it stops.
         optimizer: by default the trainer's main optimizer.
+
+    Raises:
+        ValueError: the step is not positive.
+
+    >>> import dynet
+    >>> shift = dynet.training.extensions.StepShift("lr", 0.5, 2, init=1.0)
+    >>> [shift.value(t) for t in range(5)]
+    [1.0, 1.0, 0.5, 0.5, 0.25]
     """
 
     def __init__(
@@ -141,6 +154,7 @@ class StepShift(_TargetShift):
         target: float | None = None,
         optimizer: Optimizer | None = None,
     ):
+        _check_positive("StepShift", "step", step)
         super().__init__(attr, init, target, optimizer)
         self._gamma = gamma
         self._step = step
@@ -159,6 +173,11 @@ class InverseShift(_TargetShift):
         init: the value before the first call; by default what the optimizer has then.
         target: where it stops.
         optimizer: by default the trainer's main optimizer.
+
+    >>> import dynet
+    >>> shift = dynet.training.extensions.InverseShift("lr", 1, 1, init=1.0)
+    >>> [shift.value(t) for t in range(4)]
+    [1.0, 0.5, 0.3333333333333333, 0.25]
     """
 
     def __init__(
@@ -188,6 +207,14 @@ class PolynomialShift(_TargetShift):
         init: the value before the first call; by default what the optimizer has then.
         target: where it stops.
         optimizer: by default the trainer's main optimizer.
+
+    Raises:
+        ValueError: ``max_count`` is not positive.
+
+    >>> import dynet
+    >>> shift = dynet.training.extensions.PolynomialShift("lr", 2, 4, init=1.0)
+    >>> [shift.value(t) for t in range(6)]
+    [1.0, 0.5625, 0.25, 0.0625, 0.0, 0.0]
     """
 
     def __init__(
@@ -199,6 +226,7 @@ class PolynomialShift(_TargetShift):
         target: float | None = None,
         optimizer: Optimizer | None = None,
     ):
+        _check_positive("PolynomialShift", "max_count", max_count)
         super().__init__(attr, init, target, optimizer)
         self._rate = rate
         self._max_count = max_count
@@ -213,9 +241,14 @@ class MultistepShift(Shift):
     Args:
         attr: the attribute, such as ``"lr"``.
         gamma: the factor of each step.
-        step_value: the counts of calls at which there is a step, in rising order.
+        step_value: the counts of calls at which there is a step.
         init: the value before the first call; by default what the optimizer has then.
         optimizer: by default the trainer's main optimizer.
+
+    >>> import dynet
+    >>> shift = dynet.training.extensions.MultistepShift("lr", 0.5, [1, 4], init=1.0)
+    >>> [shift.value(t) for t in range(5)]
+    [1.0, 0.5, 0.5, 0.5, 0.25]
     """
 
     def __init__(
@@ -228,7 +261,7 @@ class MultistepShift(Shift):
     ):
         super().__init__(attr, init, optimizer)
         self._gamma = gamma
-        self._step_value = list(step_value)
+        self._step_value = sorted(step_value)
 
     def value(self, t: int) -> float:
         return self._init * self._gamma ** bisect_right(self._step_value, t)
@@ -243,6 +276,9 @@ class LinearShift(Shift):
         time_range: the counts of calls between which it moves.
         optimizer: by default the trainer's main optimizer.
 
+    Raises:
+        ValueError: the time ends before it begins.
+
     >>> import dynet
     >>> shift = dynet.training.extensions.LinearShift("lr", (1.0, 0.0), (1, 3))
     >>> [shift.value(t) for t in range(5)]
@@ -256,6 +292,8 @@ class LinearShift(Shift):
         time_range: tuple[int, int],
         optimizer: Optimizer | None = None,
     ):
+        if not time_range[0] <= time_range[1]:
+            raise ValueError(f"LinearShift: time_range is {time_range}, expected the smaller first")
         super().__init__(attr, value_range[0], optimizer)
         self._values = value_range
         self._times = time_range
@@ -278,6 +316,11 @@ class WarmupShift(Shift):
         warmup_iter: after how many calls it has come to ``init``.
         init: the value from then on.
         optimizer: by default the trainer's main optimizer.
+
+    >>> import dynet
+    >>> shift = dynet.training.extensions.WarmupShift("lr", 0.0, 4, 1.0)
+    >>> [shift.value(t) for t in range(6)]
+    [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     """
 
     def __init__(
