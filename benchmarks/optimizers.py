@@ -261,7 +261,8 @@ def main():
 
     updates, tables = {}, {}
     all_cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    for threads in sorted(map(int, args.threads.split(","))):  # no pool has too few threads yet
+    counts = sorted(map(int, args.threads.split(",")))
+    for threads in counts:
         if all_cores:
             os.sched_setaffinity(0, sorted(all_cores)[:threads])
         common.limit_thread_pools(threads)
@@ -272,7 +273,7 @@ def main():
         tables[threads] = measure_tables(map(int, args.rows.split(",")), args.rounds, torch)
         report_tables(tables[threads], threads, args.rounds)
 
-    settings = {key: getattr(args, key) for key in ("rounds", "size", "threads")}
+    settings = {"rounds": args.rounds, "size": args.size, "threads": counts}
     settings |= {"ids": IDS, "width": WIDTH, "load_at_start": load_at_start}
     results = {"skipped": skipped, "updates": updates, "tables": tables}
     common.write_json(args.json, settings, results)

@@ -126,6 +126,19 @@ def test_overhead_prints_loops_too_short_to_need_memory():
     assert done.returncode == 0, done.stderr
 
 
+def test_optimizers_writes_the_updates_of_each_and_the_steps_of_each_table(tmp_path):
+    sizes = ["--size=20000", "--rows=5000,2000", "--rounds=1", "--only=SGD,MSVAG"]
+    done = run("optimizers", tmp_path / "o.json", *sizes)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "o.json").read_text())
+    assert set(written) == {*ABOUT, "updates", "tables"}
+    assert list(written["updates"]["1"]["SGD"]) == ["one array", "perceptron", "many small"]
+    assert list(written["updates"]["1"]["MSVAG"]) == ["one array"]
+    assert set(written["updates"]["1"]["SGD"]["one array"]["dynet"]) == SUMMARY
+    assert list(written["tables"]["1"]) == ["5,000", "2,000"]
+    assert "Updates of 20,000 parameters on 1 core(s)" in done.stdout
+
+
 @pytest.mark.parametrize("name", ["irnn", "overhead"])
 def test_the_file_says_when_on_what_and_with_which_versions(name, request):
     written = request.getfixturevalue(name)[1]

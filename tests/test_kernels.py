@@ -17,6 +17,8 @@ def z(*shape):
     return np.zeros((2 * (shape[0] + 1), *shape[1:]))[: shape[0]]
 
 
+ADAM = 0.1, 0.1, 0.01, 1e-8, 0.0
+
 MISMATCHED = [
     ("relu_forward: y", lambda: activation.relu_forward(z(4), z(3))),
     ("relu_backward: gy", lambda: activation.relu_backward(z(4), z(3), z(4))),
@@ -28,10 +30,10 @@ MISMATCHED = [
     ("scatter_rows: too few rows", lambda: rows.scatter_rows(IDS, z(1, 2), z(3, 2))),
     ("scatter_rows: too narrow", lambda: rows.scatter_rows(IDS, z(2, 1), z(3, 2))),
     ("sum_rows_to: y", lambda: rows.sum_rows_to(z(2, 3), z(2))),
-    ("sgd: gW", lambda: update._sgd(z(4), z(3), 0.1)),
-    ("adam: gW", lambda: update._adam(z(4), z(3), z(4), z(4), 0.1, 0.9, 0.99, 1e-8)),
-    ("adam: m", lambda: update._adam(z(4), z(4), z(3), z(4), 0.1, 0.9, 0.99, 1e-8)),
-    ("adam: v", lambda: update._adam(z(4), z(4), z(4), z(3), 0.1, 0.9, 0.99, 1e-8)),
+    ("sgd: gW", lambda: update.sgd.loop(z(3), z(4), 0.1)),
+    ("adam: gW", lambda: update.adam.loop(z(3), z(4), z(4), z(4), *ADAM)),
+    ("adam: m", lambda: update.adam.loop(z(4), z(4), z(3), z(4), *ADAM)),
+    ("adam: v", lambda: update.adam.loop(z(4), z(4), z(4), z(3), *ADAM)),
 ]
 
 
@@ -43,7 +45,7 @@ def test_a_kernel_refuses_arrays_that_do_not_fit(call):
 
 def test_a_kernel_of_vectors_refuses_matrices():
     with pytest.raises((ValueError, TypingError)):
-        update._sgd(z(2, 2), z(2, 2), 0.1)
+        update.sgd.loop(z(2, 2), z(2, 2), 0.1)
 
 
 @pytest.mark.parametrize("id", [-1, -3, 3, np.iinfo(np.int64).max, np.iinfo(np.int64).min + 1])

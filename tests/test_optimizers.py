@@ -200,7 +200,7 @@ class Halving(Optimizer):
 
     def update_param(self, W, gW, rule):
         rule.state["before"][...] = W
-        W -= rule.hyperparam.rate * np.sign(gW) * 0.5**rule.t
+        W -= rule.settings.rate * np.sign(gW) * 0.5**rule.t
 
 
 def test_an_optimizer_of_ones_own_states_what_happens_to_one_array():

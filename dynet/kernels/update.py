@@ -22,6 +22,8 @@ from .threads import available_cores, share
 WORTH_A_THREAD = 1_000_000
 WORTH_A_CALL = 20_000
 
+CACHE_LINE = 64  # bytes
+
 # The sums of so many squares are added up exactly: so the total does not depend on the threads.
 BLOCK = 1 << 16
 
@@ -80,9 +82,11 @@ def run(update: Update, jobs: list[tuple[np.ndarray, list, list]]) -> None:
         # Of all elements, laid end to end.
         for gradient, written, settings in jobs:
             n = gradient.size
-            a, b = _place(first, n), _place(last, n)
-            if a < b:
-                loop(gradient[a:b], *[x[a:b] for x in written], *settings)
+            head = _head(written[0]) if n >= WORTH_A_CALL else 0
+            a, b = _place(first, n, head), _place(last, n, head)
+            for i, j in [(0, head), (head, b)] if a == 0 and head < b else [(a, b)]:
+                if i < j:
+                    loop(gradient[i:j], *[x[i:j] for x in written], *settings)
             first, last = first - n, last - n
 
     share(work, total, min(available_cores(), 1 + total // WORTH_A_THREAD))
@@ -97,16 +101,22 @@ def change(update: Update, given: Any, array: Any, *settings: float) -> None:
         update.on_arrays(given, [array], settings)
 
 
-def _place(i, n):
-    """Where to cut ``n`` elements near the one numbered ``i``: between two cache lines."""
-    return n if i >= n else max(i, 0) // 64 * 64
+def _head(x):
+    """How many elements of a vector come before its first cache line begins."""
+    # Vector instructions that start there run up to a fifth faster; NumPy's own arrays do not.
+    return min(x.size, (-x.ctypes.data % CACHE_LINE) // x.itemsize)
+
+
+def _place(i, n, head):
+    """Where to cut ``n`` elements near the one numbered ``i``: some whole lines after the head."""
+    return n if i >= n else max(0, head + (i - head) // CACHE_LINE * CACHE_LINE)
 
 
 @njit
 def _length(x, *others):
     for other in literal_unroll(others):
-        if other.shape != x.shape:
-            raise ValueError("optimizer: expected a parameter, gradient and state of one length")
+        if x.ndim != 1 or other.shape != x.shape:
+            raise ValueError("optimizer: expected vectors of one length")
     return len(x)
 
 
@@ -124,7 +134,7 @@ def sgd(gW, W, lr):
         W[i] = _sgd(gW[i], W[i], lr)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _sgd_rows(W, ids, gW, lr):
     rows, width = W.shape
     if gW.shape != (ids.size, width):

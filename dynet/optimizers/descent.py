@@ -41,7 +41,7 @@ class SGD(GradientMethod):
 
     def update_rows(self, W: Any, ids: Any, gW: Any, rule: UpdateRule) -> None:
         """As ``update_param``, of the rows ``ids``, each named once, whose gradients are ``gW``."""
-        update.sgd_rows(W, ids, gW, rule.hyperparam.lr)
+        update.sgd_rows(W, ids, gW, rule.settings.lr)
 
 
 class MomentumSGD(GradientMethod):

@@ -1,5 +1,6 @@
 """Methods that treat every element of a parameter alike: a compiled kernel does it in one pass."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from ..kernels.update import Update, run, vector
@@ -26,7 +27,7 @@ class GradientMethod(Optimizer):
         """
         raise NotImplementedError(f"{type(self).__name__} has no settings")
 
-    def update_params(self, moves: list[tuple[Any, UpdateRule]]) -> None:
+    def update_params(self, moves: Iterable[tuple[Any, UpdateRule]]) -> None:
         kernel, jobs = self.kernel, []
         hp = t = dtype = None
         for gW, rule in moves:

@@ -4,7 +4,7 @@ A subclass states what an update does to one array, in ``update_param``; those o
 through ``GradientMethod``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..backend import get_array_module, get_device
@@ -124,7 +124,7 @@ class Optimizer(Hookable):
             self.skipped += 1
             return
         self.t += 1
-        self._move(moves)
+        self.update_params(self._gradients(moves))
         self._call_own_hooks("post", own)
         self._call_hooks("post", moves)
 
@@ -137,8 +137,7 @@ class Optimizer(Hookable):
                 p.update_rule = rule
             W, gradient = p.array, p.node.grad
             if rule.array is not W:
-                self._check_array(p)
-                self._keep_state(rule, W)
+                self._take_array(p, rule)
             given = gradient.gy if type(gradient) is Rows else gradient
             if (
                 given.dtype != W.dtype
@@ -150,7 +149,7 @@ class Optimizer(Hookable):
             moves.append((p, rule))
         return moves
 
-    def _check_array(self, parameter):
+    def _take_array(self, parameter, rule):
         W = parameter.array
         if W.dtype not in COMPILED:
             raise TypeError(f"{self._on(parameter)} is {W.dtype}, expected float32 or float64")
@@ -158,6 +157,7 @@ class Optimizer(Hookable):
             raise ValueError(
                 f"{self._on(parameter)} has the strides {W.strides}, expected a contiguous array"
             )
+        self._keep_state(rule, W)
 
     def _check_gradient(self, parameter, given):
         W, shape = parameter.array, parameter.node.grad.shape
@@ -193,7 +193,7 @@ class Optimizer(Hookable):
                 for p, rule in moves:
                     if p.node.grad is not None:  # another hook may have cleared it
                         hook(rule, p)
-            elif hook(self) is False:
+            elif hook(self) is False and timing == "pre":
                 return False
         return True
 
@@ -204,22 +204,23 @@ class Optimizer(Hookable):
                     hook(rule, p)
         return True
 
-    def _move(self, moves):
-        whole = []
+    def _gradients(self, moves):
+        """Each gradient with the rule to move its parameter by; rows are moved on the way."""
         for p, rule in moves:
             gradient = p.node.grad
             if gradient is None:
-                continue
+                continue  # a hook has cleared it
+            if rule.array is not p.array:
+                self._take_array(p, rule)  # a hook has replaced it
             rule.t += 1
-            if type(gradient) is not Rows:
-                whole.append((gradient, rule))
-            elif self.update_rows is None:
-                whole.append((p.grad, rule))
-            else:
-                self.update_rows(rule.array, gradient.ids, gradient.gy, rule)
-        self.update_params(whole)
+            if type(gradient) is Rows:
+                if self.update_rows is not None:
+                    self.update_rows(rule.array, gradient.ids, gradient.gy, rule)
+                    continue
+                gradient = p.grad
+            yield gradient, rule
 
-    def update_params(self, moves: list[tuple[Any, UpdateRule]]) -> None:
+    def update_params(self, moves: Iterable[tuple[Any, UpdateRule]]) -> None:
         """Move several parameters' arrays, by ``update_param`` one after the other.
 
         Args:
@@ -234,7 +235,7 @@ class Optimizer(Hookable):
         Args:
             W: the array.
             gW: its gradient, of the same shape and dtype.
-            rule: has the settings in ``hyperparam``, in ``state`` the arrays that
+            rule: has the settings in ``settings``, in ``state`` the arrays that
                 ``state_names`` asks for, to be changed in place, and in ``t`` the number of this
                 update, from 1.
         """
@@ -256,7 +257,8 @@ class Optimizer(Hookable):
                     f"{type(self).__name__}: a parameter has shape {W.shape}, and had "
                     f"{array.shape} when it was moved first; setup(link) starts afresh"
                 )
-            if type(array) is not type(W) or array.strides != W.strides:
+            like = type(array) is type(W) and array.dtype == W.dtype
+            if not like or array.strides != W.strides:
                 xp = get_array_module(W)
                 if get_array_module(array) is not xp:
                     array = xp.asarray(get_device("cpu").send(array))

@@ -8,7 +8,6 @@ import numpy as np
 
 from .hyperparameter import Hyperparameters
 
-
 NO_HOOKS: dict[str, tuple[Callable, str]] = {}
 
 
@@ -69,7 +68,7 @@ class Hookable:
     @property
     def has_hooks(self) -> bool:
         """Whether there are any."""
-        return self._hooks is not NO_HOOKS
+        return bool(self._hooks)
 
     def hooks(self, timing: str) -> list[Callable]:
         """Those hooks that are called at a time, in the order in which they were added."""
