@@ -6,10 +6,13 @@ from .multithread import MultithreadIterator
 from .order import ShuffleOrderSampler
 from .serial import SerialIterator
 
+ShuffleOrder = ShuffleOrderSampler  # Chainer's name is the longer one
+
 __all__ = [
     "Iterator",
     "MultiprocessIterator",
     "MultithreadIterator",
     "SerialIterator",
+    "ShuffleOrder",
     "ShuffleOrderSampler",
 ]

@@ -117,7 +117,12 @@ class Link(Registry):
         Args:
             include_uninit: whether those come too that have no array yet.
         """
-        yield from _once(parameter for _, parameter in self.namedparams(include_uninit))
+        yield from _once(
+            parameter
+            for _, link in self._placed()
+            for _, parameter in link._attributes("parameter")
+            if include_uninit or parameter.array is not None
+        )
 
     def namedparams(self, include_uninit: bool = True) -> Iterator[tuple[str, Parameter]]:
         """Every parameter at or below this link, with its path, such as ``/recur/W``.

@@ -136,8 +136,6 @@ class Optimizer(Hookable):
             if p.update_rule is not rule:
                 p.update_rule = rule
             W, gradient = p.array, p.node.grad
-            if rule.array is not W:
-                self._take_array(p, rule)
             given = gradient.gy if type(gradient) is Rows else gradient
             if (
                 given.dtype != W.dtype
@@ -146,6 +144,8 @@ class Optimizer(Hookable):
                 or not getattr(W.flags, "writeable", True)
             ):
                 self._check_gradient(p, given)
+            if rule.array is not W:
+                self._take_array(p, rule)  # a view of it, which of a read-only one would stay so
             moves.append((p, rule))
         return moves
 
@@ -297,8 +297,9 @@ class Optimizer(Hookable):
                     0, parameter.wanted_shape, order=parameter.order, dtype=parameter.wanted_dtype
                 )
                 waiting[name] = serializer(name, state)
-            if waiting and all(state.is_initialized for state in waiting.values()):
-                rule.keep(None, {name: state.array for name, state in waiting.items()})
+            # All of it, or, where a file is refused in the end, none.
+            loaded = waiting and all(state.is_initialized for state in waiting.values())
+            rule.keep(None, {n: s.array for n, s in waiting.items()} if loaded else None)
         else:
             self._keep_state(rule, parameter.array)
             for name, array in rule.state.items():
