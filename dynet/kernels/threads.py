@@ -9,20 +9,36 @@ from itertools import pairwise
 from numba import config
 
 
-def share(work: Callable, n: int, threads: int) -> list:
-    """What ``work(first, last)`` returns for each of ``threads`` equal parts of ``range(n)``.
+def share(work: Callable, n: int, threads: int, pieces: int | None = None) -> list:
+    """What ``work(first, last)`` returns for each of some equal parts of ``range(n)``.
 
-    The caller's thread does the first part. An error in any part is raised, once all are over.
+    The caller's thread and ``threads - 1`` others take the parts one by one, as each comes free. An
+    error in any part is raised, once all are over.
+
+    Args:
+        pieces: how many parts; by default as many as threads. With more of them, it costs less
+            that a thread needs a while to wake up.
     """
-    threads = min(threads, n)
-    if threads < 2:
+    pieces = min(pieces or threads, n)
+    if threads < 2 or pieces < 2:
         return [work(0, n)]
-    ends = [n * i // threads for i in range(threads + 1)]
-    others = [_pool().submit(work, *part) for part in pairwise(ends[1:])]
+    parts = list(pairwise([n * i // pieces for i in range(pieces + 1)]))
+    results = [None] * pieces
+    left = iter(range(pieces))
+
+    def take():
+        for i in left:
+            results[i] = work(*parts[i])
+
+    others = [_pool().submit(take) for _ in range(min(threads, pieces) - 1)]
     try:
-        return [work(0, ends[1]), *[other.result() for other in others]]
+        take()
+        for other in others:
+            if not other.cancel():  # one that has not begun by now finds nothing left
+                other.result()
     finally:
         wait(others)  # whatever happens, no thread writes on behind the caller's back
+    return results
 
 
 def available_cores() -> int:

@@ -22,6 +22,8 @@ from .threads import available_cores, share
 WORTH_A_THREAD = 1_000_000
 WORTH_A_CALL = 20_000
 
+PIECES = 8  # for each thread
+
 CACHE_LINE = 64  # bytes
 
 # The sums of so many squares are added up exactly: so the total does not depend on the threads.
@@ -89,7 +91,8 @@ def run(update: Update, jobs: list[tuple[np.ndarray, list, list]]) -> None:
                     loop(gradient[i:j], *[x[i:j] for x in written], *settings)
             first, last = first - n, last - n
 
-    share(work, total, min(available_cores(), 1 + total // WORTH_A_THREAD))
+    threads = min(available_cores(), 1 + total // WORTH_A_THREAD)
+    share(work, total, threads, PIECES * threads)
 
 
 def change(update: Update, given: Any, array: Any, *settings: float) -> None:
