@@ -372,7 +372,7 @@ def test_a_batch_that_finalize_cuts_off_is_no_short_one():
             return i
 
     it = MultithreadIterator(Slow(range(500)), 500, shuffle=False)
-    with pytest.raises(CancelledError, match="the threads were ended"):
+    with pytest.raises(CancelledError):
         next(it)
 
 

@@ -70,7 +70,12 @@ class _Threads:
 
     def submit(self, parts: list[list[int]]) -> list[Future]:
         """Have each part fetched by one thread; gives back what ``result`` takes."""
-        return [self._pool.submit(_examples, self._dataset, p, self._stopped) for p in parts]
+        try:
+            return [self._pool.submit(_examples, self._dataset, p, self._stopped) for p in parts]
+        except RuntimeError as error:
+            if not self._stopped.is_set():
+                raise
+            raise CancelledError("the threads were ended") from error
 
     def result(self, job: list[Future]) -> list:
         """The examples of all parts in order."""
