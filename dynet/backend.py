@@ -1,9 +1,11 @@
 """Which array module an array belongs to (NumPy or CuPy), and moving arrays between devices.
 
 CuPy is optional: it is imported only when a GPU is asked for by name. An array says by its
-type where it belongs, so nothing here needs CuPy to recognise a NumPy array.
+type where it belongs, so nothing here needs CuPy to recognise a NumPy array. Also the little that
+every room asks of numbers and of the machine: what an integer is, how many cores there are.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +18,11 @@ from threadpoolctl import ThreadpoolController
 def is_array(x: Any) -> bool:
     """Whether ``x`` is a NumPy or CuPy array."""
     return isinstance(x, np.ndarray) or _is_cupy(x)
+
+
+def is_integer(x: Any) -> bool:
+    """Whether ``x`` is one integer, Python's or NumPy's; a boolean is none."""
+    return isinstance(x, (int, np.integer)) and not isinstance(x, bool)
 
 
 def _is_cupy(x: Any) -> bool:
@@ -38,6 +45,14 @@ def get_array_module(*xs: Any):
 
             return cupy
     return np
+
+
+def beside(array: Any, other: Any) -> Any:
+    """An array with another one's module: itself where it has that already, else a copy."""
+    xp = get_array_module(other)
+    if get_array_module(array) is xp:
+        return array
+    return xp.asarray(get_device("cpu").send(array))
 
 
 def check_like(what: str, gradient: Any, array: Any) -> None:
@@ -130,6 +145,13 @@ def get_device(spec: "str | int | Device") -> Device:
 
 # A matrix product of fewer operations than this is over within a millisecond on one core.
 SMALL_PRODUCT = 100_000_000
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import get_array_module, is_array
+from .backend import get_array_module, is_array, is_integer
 from .config import config
 from .variable import Leaf, Variable
 
@@ -74,8 +74,7 @@ class Parameter(Variable):
         """A shape, that may be given as one integer, as a tuple."""
         lengths = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
         for n in lengths:
-            integer = isinstance(n, (int, np.integer)) and not isinstance(n, bool)
-            if n is not None and not (integer and n >= 0):
+            if n is not None and not (is_integer(n) and n >= 0):
                 raise ValueError(
                     f"Parameter {self.name}: shape is {shape!r}, expected an integer, or a tuple "
                     "of integers and None; none of them negative"

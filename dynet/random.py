@@ -19,6 +19,8 @@ import threading
 
 import numpy as np
 
+from .backend import is_integer
+
 WORD = 1 << 64
 
 
@@ -43,7 +45,7 @@ def seed(seed: int) -> None:
         TypeError: it is no integer.
         ValueError: it is out of range.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+    if not is_integer(seed):
         raise TypeError(f"random.seed: seed is {seed!r}, expected an integer")
     if not 0 <= seed < WORD:
         raise ValueError(f"random.seed: seed is {seed}, expected 0 to 2 ** 64 - 1")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..serializers.hdf5 import require_h5py
 from .dataset_mixin import DatasetMixin, _numbers
 
 
@@ -140,13 +141,7 @@ class HDF5Dataset(DatasetMixin):
 
 
 def _open(path):
-    try:
-        import h5py  # optional: comes with dynet[io]
-    except ImportError as error:
-        raise ImportError(
-            "HDF5Dataset: h5py is not installed; pip install 'dynet[io]' brings it"
-        ) from error
-
+    h5py = require_h5py("HDF5Dataset")
     if not path.is_file():
         raise FileNotFoundError(f"HDF5Dataset: there is no file {path}")
     try:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..backend import is_integer
 from ..initializers import get_rng
 
 SINE_POINTS = 3200
@@ -176,7 +177,7 @@ def _below(rng, ends):
 
 
 def _check_integer(function, argument, value, least):
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    if not is_integer(value) or value < least:
         raise ValueError(
             f"{function}: {argument} is {value!r}, expected an integer of at least {least}"
         )

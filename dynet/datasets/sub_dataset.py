@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..functions.checks import check_integer
 from .dataset_mixin import DatasetMixin
 
 
@@ -223,7 +224,6 @@ def _permutation(function, order, n):
 
 
 def _integer(function, **argument):
-    ((name, value),) = argument.items()
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{function}: {name} is {value!r}, expected an integer")
+    check_integer(function, **argument)
+    (value,) = argument.values()
     return int(value)

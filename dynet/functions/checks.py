@@ -5,7 +5,7 @@ A check costs a comparison or two; its sentence is composed only when it fails.
 
 import numpy as np
 
-from ..backend import is_array
+from ..backend import is_array, is_integer
 from ..function import variable_at
 from ..variable import Variable
 
@@ -59,7 +59,7 @@ def check_integers(function: str, **arrays) -> None:
 def check_integer(function: str, **settings) -> None:
     """Raise unless every setting is one integer."""
     for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        if not is_integer(value):
             raise TypeError(f"{function}: {name} is {value!r}, expected an integer")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import get_array_module, is_array
+from ..backend import get_array_module, is_array, is_integer
 from ..parameter import Parameter
 
 
@@ -104,7 +104,7 @@ def get_rng(rng: Any = None) -> np.random.Generator | np.random.RandomState:
         return np.random.mtrand._rand  # the global RandomState that np.random's functions use
     if isinstance(rng, (np.random.Generator, np.random.RandomState)):
         return rng
-    if isinstance(rng, bool) or not isinstance(rng, (int, np.integer)):
+    if not is_integer(rng):
         raise TypeError(
             f"get_rng: rng is {type(rng).__name__}, expected a seed, a numpy.random.Generator, a "
             "numpy.random.RandomState or None"

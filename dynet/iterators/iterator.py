@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import is_integer
 from .order import ShuffleOrderSampler, State, first_state, next_batch
 
 
@@ -34,10 +35,7 @@ class Iterator:
     ):
         name = type(self).__name__
         _check_dataset(name, dataset)
-        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)):
-            raise TypeError(f"{name}: batch_size is {batch_size!r}, expected a positive integer")
-        if batch_size < 1:
-            raise ValueError(f"{name}: batch_size is {batch_size}, expected a positive integer")
+        batch_size = check_count(name, batch_size=batch_size)
         if repeat not in (True, False):
             raise TypeError(f"{name}: repeat is {repeat!r}, expected True or False")
         if shuffle not in (None, True, False):
@@ -56,7 +54,7 @@ class Iterator:
         elif shuffle is None or shuffle:
             order_sampler = ShuffleOrderSampler(rng)
         self.dataset = dataset
-        self.batch_size = int(batch_size)
+        self.batch_size = batch_size
         self.repeat = bool(repeat)
         self.order_sampler = order_sampler
         self.reset()
@@ -176,6 +174,16 @@ class Iterator:
         if hasattr(self.order_sampler, "serialize"):
             self.order_sampler.serialize(serializer["order_sampler"])
         self._state = loaded
+
+
+def check_count(name: str, **argument: Any) -> int:
+    """A number of examples, workers or batches."""
+    ((what, value),) = argument.items()
+    if not is_integer(value):
+        raise TypeError(f"{name}: {what} is {value!r}, expected a positive integer")
+    if value < 1:
+        raise ValueError(f"{name}: {what} is {value}, expected a positive integer")
+    return int(value)
 
 
 def _check_dataset(name, dataset):

@@ -1,11 +1,12 @@
 """The iterator whose batches are fetched by processes."""
 
 import multiprocessing
-import os
 from collections.abc import Callable
 from typing import Any
 
-from .prefetch import PrefetchIterator, check_count
+from ..backend import available_cores
+from .iterator import check_count
+from .prefetch import PrefetchIterator
 from .workers import Workers
 
 
@@ -72,7 +73,7 @@ class MultiprocessIterator(PrefetchIterator):
     ):
         name = "MultiprocessIterator"
         if n_processes is None:
-            n_processes = _cores()
+            n_processes = available_cores()
         self.n_processes = check_count(name, n_processes=n_processes)
         self.n_prefetch = check_count(name, n_prefetch=n_prefetch)
         methods = multiprocessing.get_all_start_methods()
@@ -105,9 +106,3 @@ class MultiprocessIterator(PrefetchIterator):
 
     def _new_workers(self) -> Workers:
         return Workers(type(self).__name__, self.dataset, self.n_processes, self.start_method)
-
-
-def _cores():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
-from .prefetch import PrefetchIterator, check_count
+from .iterator import check_count
+from .prefetch import PrefetchIterator
 
 
 class MultithreadIterator(PrefetchIterator):

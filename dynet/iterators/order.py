@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..backend import is_integer
+
 
 class ShuffleOrderSampler:
     """A new random order for every pass.
@@ -27,7 +29,7 @@ class ShuffleOrderSampler:
     def __init__(self, rng: Any = None):
         if rng is None:
             rng = np.random.default_rng(np.random.randint(2**32, size=4, dtype=np.uint32))
-        elif isinstance(rng, (int, np.integer)) and not isinstance(rng, bool):
+        elif is_integer(rng):
             if rng < 0:
                 raise ValueError(f"ShuffleOrderSampler: rng is {rng}, expected a seed from 0 up")
             rng = np.random.default_rng(rng)

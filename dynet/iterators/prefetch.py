@@ -6,8 +6,6 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from .iterator import Iterator
 from .order import ShuffleOrderSampler, next_batch
 
@@ -100,16 +98,6 @@ class PrefetchIterator(Iterator):
     def _new_workers(self) -> Any:
         """What has the methods ``submit``, ``result`` and ``stop``."""
         raise NotImplementedError
-
-
-def check_count(name: str, **argument: Any) -> int:
-    """A number of workers or batches."""
-    ((what, value),) = argument.items()
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: {what} is {value!r}, expected a positive integer")
-    if value < 1:
-        raise ValueError(f"{name}: {what} is {value}, expected a positive integer")
-    return int(value)
 
 
 def divided(numbers: list[int], parts: int) -> list[list[int]]:

@@ -8,6 +8,8 @@ from itertools import pairwise
 
 from numba import config
 
+from .. import backend
+
 
 def share(work: Callable, n: int, threads: int, pieces: int | None = None) -> list:
     """What ``work(first, last)`` returns for each of some equal parts of ``range(n)``.
@@ -42,12 +44,8 @@ def share(work: Callable, n: int, threads: int, pieces: int | None = None) -> li
 
 
 def available_cores() -> int:
-    """How many cores this process may use; ``NUMBA_NUM_THREADS`` in the environment limits them."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return min(config.NUMBA_NUM_THREADS, cores)
+    """How many cores kernels may use: ``NUMBA_NUM_THREADS`` in the environment limits them."""
+    return min(config.NUMBA_NUM_THREADS, backend.available_cores())
 
 
 @cache

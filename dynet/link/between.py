@@ -5,7 +5,7 @@ Everything is checked before anything is changed.
 
 import copy
 
-from ..backend import get_array_module, get_device, is_array
+from ..backend import beside, is_array
 from .registry import Registry
 
 
@@ -20,7 +20,7 @@ def add_gradients(link, source):
             _check_like(who, f"the gradient of {path}", its.grad, mine.array)
             pairs[id(mine), id(its)] = mine, its  # two paths may lead to one parameter
     for mine, its in pairs.values():
-        gradient = _beside(mine.array, its.grad)
+        gradient = beside(its.grad, mine.array)
         mine.grad = gradient.copy() if mine.grad is None else mine.grad + gradient
 
 
@@ -48,10 +48,10 @@ def copy_values(link, source, copy_persistent):
         if mine.array is None:
             mine.array = its.xp.array(its.array, order=mine.order)
         else:
-            mine.array[...] = _beside(mine.array, its.array)
+            mine.array[...] = beside(its.array, mine.array)
     for _, owner, name, mine, its in persistents:
         if is_array(mine):
-            mine[...] = _beside(mine, its)
+            mine[...] = beside(its, mine)
         else:
             setattr(owner, name, copy.deepcopy(its))
 
@@ -80,11 +80,3 @@ def _check_fills(who, path, its, mine):
             f"{who}: {path} is read-only: in debug mode it is while a tape that was not swept "
             "needs it"
         )
-
-
-def _beside(mine, its):
-    """An array on the device of another."""
-    xp = get_array_module(mine)
-    if get_array_module(its) is xp:
-        return its
-    return xp.asarray(get_device("cpu").send(its))

@@ -4,16 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
-from ..backend import get_array_module
+from ..backend import get_array_module, is_integer
 from ..parameter import Parameter
 
 
 def check_size(link: str, **sizes: Any) -> None:
     """Raise unless every size is a positive integer."""
     for name, size in sizes.items():
-        if not _is_integer(size) or size < 1:
+        if not is_integer(size) or size < 1:
             raise ValueError(f"{link}: {name} is {size!r}, expected a positive integer")
 
 
@@ -21,7 +19,7 @@ def check_shape(link: str, **shape: Any) -> tuple[int, ...]:
     """A shape that may be given as one integer, as a tuple; raise unless it is one."""
     ((name, given),) = shape.items()
     sizes = tuple(given) if isinstance(given, (tuple, list)) else (given,)
-    if not all(_is_integer(size) and size >= 1 for size in sizes):
+    if not all(is_integer(size) and size >= 1 for size in sizes):
         raise ValueError(
             f"{link}: {name} is {given!r}, expected a positive integer or a tuple of them"
         )
@@ -32,16 +30,12 @@ def check_lengths(link: str, axes: int, least: int, **setting: Any) -> tuple[int
     """A setting for each of so many axes, from one integer for all of them or a tuple."""
     ((name, given),) = setting.items()
     values = tuple(given) if isinstance(given, (tuple, list)) else (given,) * axes
-    if len(values) != axes or not all(_is_integer(v) and v >= least for v in values):
+    if len(values) != axes or not all(is_integer(v) and v >= least for v in values):
         many = "" if axes == 1 else f", or a tuple of {axes}, each"
         raise ValueError(
             f"{link}: {name} is {given!r}, expected an integer{many} of at least {least}"
         )
     return values
-
-
-def _is_integer(x):
-    return isinstance(x, (int, np.integer)) and not isinstance(x, bool)
 
 
 @contextmanager

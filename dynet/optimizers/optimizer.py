@@ -7,7 +7,7 @@ through ``GradientMethod``.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..backend import get_array_module, get_device
+from ..backend import beside, get_array_module
 from ..kernels.arithmetic import COMPILED
 from ..link import Link
 from ..parameter import Parameter
@@ -120,9 +120,10 @@ class Optimizer(Hookable):
             )
         self._advance(rule for _, rule in moves)
         own = [(p, rule) for p, rule in moves if rule.has_hooks]
-        if not (self._call_hooks("pre", moves) and self._call_own_hooks("pre", own)):
+        if not self._call_hooks("pre", moves):
             self.skipped += 1
             return
+        self._call_own_hooks("pre", own)
         self.t += 1
         self.update_params(self._gradients(moves))
         self._call_own_hooks("post", own)
@@ -132,7 +133,7 @@ class Optimizer(Hookable):
         """The parameters that are to be moved, each with its rule, all checked."""
         moves = []
         for p in self.params():
-            rule = self._rules.get(p) or self.rule(p)
+            rule = self.rule(p)
             if p.update_rule is not rule:
                 p.update_rule = rule
             W, gradient = p.array, p.node.grad
@@ -202,7 +203,6 @@ class Optimizer(Hookable):
             for hook in rule.hooks(timing):
                 if p.node.grad is not None:
                     hook(rule, p)
-        return True
 
     def _gradients(self, moves):
         """Each gradient with the rule to move its parameter by; rows are moved on the way."""
@@ -259,11 +259,8 @@ class Optimizer(Hookable):
                 )
             like = type(array) is type(W) and array.dtype == W.dtype
             if not like or array.strides != W.strides:
-                xp = get_array_module(W)
-                if get_array_module(array) is not xp:
-                    array = xp.asarray(get_device("cpu").send(array))
-                state[name] = xp.empty_like(W)
-                state[name][...] = array
+                state[name] = get_array_module(W).empty_like(W)
+                state[name][...] = beside(array, W)
         rule.keep(W, state)
 
     def new_epoch(self) -> None:

@@ -45,7 +45,7 @@ def save_hdf5(file: "str | os.PathLike", obj: Any, compression: int = 0) -> None
     >>> dynet.serializers.save_hdf5(path, L.Linear(3, 2))
     >>> dynet.serializers.load_hdf5(path, L.Linear(3, 2))
     """
-    h5py = _h5py("save_hdf5")
+    h5py = require_h5py("save_hdf5")
     if compression not in range(10):
         raise ValueError(f"save_hdf5: compression is {compression!r}, expected 0 to 9")
     arrays = collect(obj)
@@ -90,7 +90,7 @@ def load_hdf5(
             dtype differs.
         OSError: the file cannot be read.
     """
-    h5py = _h5py("load_hdf5")
+    h5py = require_h5py("load_hdf5")
     source = Source("load_hdf5", file, "HDF5 file of arrays")
     with open(file, "rb") as f:
         with source.readable():
@@ -101,12 +101,13 @@ def load_hdf5(
             fill(obj, source, entries, path, strict, ignore_names)
 
 
-def _h5py(function):
+def require_h5py(by: str) -> Any:
+    """The module; ImportError, with a sentence that names who asks, where it is missing."""
     try:
         import h5py  # optional: comes with dynet[io]
     except ImportError as error:
         raise ImportError(
-            f"{function}: h5py is not installed here; `pip install h5py` installs it"
+            f"{by}: h5py is not installed; pip install 'dynet[io]' or pip install h5py brings it"
         ) from error
     return h5py
 

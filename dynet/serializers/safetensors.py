@@ -113,7 +113,8 @@ def _safetensors(function):
         import safetensors.numpy  # optional: comes with dynet[io]
     except ImportError as error:
         raise ImportError(
-            f"{function}: safetensors is not installed here; `pip install safetensors` installs it"
+            f"{function}: safetensors is not installed; pip install 'dynet[io]' or "
+            "pip install safetensors brings it"
         ) from error
     return safetensors
 
