@@ -15,9 +15,18 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 
+class StandIn:
+    """What stands for an array without having its elements: a step of ``scan`` is read with such.
+
+    A subclass has an array's attributes and methods, and NumPy's functions take it.
+    """
+
+    __slots__ = ()
+
+
 def is_array(x: Any) -> bool:
-    """Whether ``x`` is a NumPy or CuPy array."""
-    return isinstance(x, np.ndarray) or _is_cupy(x)
+    """Whether ``x`` is a NumPy or CuPy array, or stands for one."""
+    return isinstance(x, (np.ndarray, StandIn)) or _is_cupy(x)
 
 
 def is_integer(x: Any) -> bool:

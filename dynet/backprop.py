@@ -84,9 +84,7 @@ def _play(order, seeds, targets, retain, record, ends, hooks, check) -> dict:
     arrived = {}
     stack = Stack()
     pending = dict.fromkeys(order)
-    for node, gy in seeds.items():
-        if node in pending:
-            pending[node] = gy
+    pending.update({node: gy for node, gy in seeds.items() if node in pending})
 
     for node in order:
         gy = pending.pop(node)

@@ -32,8 +32,16 @@ def all_finite(array) -> bool:
     return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 
 
-def check_output(function, arrays, outputs, line) -> None:
-    """Raise ``FloatingPointError`` if the forward pass made a NaN or infinity."""
+def inspect(function, arrays, outputs, recorded: bool) -> None:
+    """Raise if the forward pass made a NaN or infinity; guard what was recorded."""
+    line = user_line()
+    _check_output(function, arrays, outputs, line)
+    if recorded:
+        shapes = [getattr(x, "shape", None) for x in arrays]
+        function.take_notes().trace = Trace(line, function.saved, shapes, outputs)
+
+
+def _check_output(function, arrays, outputs, line):
     for i, y in enumerate(outputs):
         if not all_finite(y):
             came = ", ".join(

@@ -31,11 +31,11 @@ class _Node:
 
     @grad.setter
     def grad(self, value):
-        self._take_notes().grad = value
+        self.take_notes().grad = value
 
     def retain(self) -> None:
         """Mark this node to keep the gradient that sweeps bring."""
-        self._take_notes().retain = True
+        self.take_notes().retain = True
 
     def keep_grad(self, gy, always: bool) -> None:
         """Keep the gradient, if that was asked for."""
@@ -43,7 +43,8 @@ class _Node:
             gy = getattr(gy, "array", gy)
             self.grad = get_array_module(gy).array(gy, copy=True)
 
-    def _take_notes(self):
+    def take_notes(self):
+        """The notes, made now if there were none."""
         if self.notes is None:
             self.notes = Notes()
         return self.notes
@@ -183,7 +184,7 @@ class Function(_Node):
             if self.saved and self.saves is None:
                 self.seen = (*map(id, arrays), *map(id, y if type(y) is tuple else (y,)))
         if observed:
-            self._watch(arrays, y, node)
+            return self._watched(arrays, y, node)
         if type(y) is np.ndarray:
             # `variable_at`, written out: nearly every call comes by here.
             variable = _new(Variable)
@@ -191,12 +192,15 @@ class Function(_Node):
             variable.node = node
             variable.name = None
             return variable
-        if type(y) is tuple:
-            nodes = [node] * len(y)
-            if node is not None and len(y) > 1:
-                nodes = [Output(self, i, len(y)) for i in range(len(y))]
-            return tuple([variable_at(n, self.as_output(a)) for n, a in zip(nodes, y, strict=True)])
-        return variable_at(node, self.as_output(y))
+        return self._variables(y, node)
+
+    def _variables(self, y, node):
+        if type(y) is not tuple:
+            return variable_at(node, self.as_output(y))
+        nodes = [node] * len(y)
+        if node is not None and len(y) > 1:
+            nodes = [Output(self, i, len(y)) for i in range(len(y))]
+        return tuple([variable_at(n, self.as_output(a)) for n, a in zip(nodes, y, strict=True)])
 
     def evaluate(self, *xs):
         """Like a call, inside a backward rule: of arrays it is just the value, unrecorded.
@@ -219,17 +223,17 @@ class Function(_Node):
             "expected an array or a tuple of arrays"
         )
 
-    def _watch(self, arrays, y, node):
+    def _watched(self, arrays, y, node):
         """Tell the hooks; in debug mode look for NaN, and guard what the tape needs."""
         outputs = y if type(y) is tuple else (y,)
         for hook in config.hooks:
             hook.forward_postprocess(self, arrays, outputs)
         if config.debug:
-            line = debugging.user_line()
-            debugging.check_output(self, arrays, outputs, line)
-            if node is not None:
-                shapes = [getattr(x, "shape", None) for x in arrays]
-                self._take_notes().trace = debugging.Trace(line, self.saved, shapes, outputs)
+            debugging.inspect(self, arrays, outputs, recorded=node is not None)
+        variables = self._variables(y, node)
+        for hook in config.hooks:
+            hook.forward_return(self, variables)
+        return variables
 
     def unchain(self) -> None:
         """Forget where the inputs came from, and what the rule would need: the tape ends here."""

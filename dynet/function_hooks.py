@@ -22,6 +22,7 @@ class FunctionHook:
     - ``function``: the ``Function`` that is called; it says its ``name``;
     - ``xs``, ``ys``: lists or tuples of the arrays that go in and come out (in ``xs`` also
       whatever else the function was called with);
+    - ``ys`` of ``forward_return``: the Variable, or the tuple of them, that the call returns;
     - ``gys``, ``gxs``: the gradients of the outputs and of the inputs; ``None`` where there is
       none. Arrays, terms of ``dynet.terms``, or Variables where the gradient is recorded.
 
@@ -49,6 +50,9 @@ class FunctionHook:
 
     def forward_postprocess(self, function, xs, ys) -> None:
         """Called after a function's forward."""
+
+    def forward_return(self, function, ys) -> None:
+        """Called last, with what the call of the function returns."""
 
     def backward_preprocess(self, function, gys) -> None:
         """Called before a function's backward."""

@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from ..backend import StandIn
+
 # What kernels compute with. NumPy has one object for each, so that a look here costs little.
 COMPILED = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -13,6 +15,37 @@ def compiled(*arrays) -> bool:
         if type(a) is not np.ndarray or a.dtype not in COMPILED:
             return False
     return True
+
+
+def runnable(*arrays) -> bool:
+    """Whether ``run`` takes these arrays: those that are ``compiled``, and stand-ins for them."""
+    for a in arrays:  # noqa: SIM110
+        if (type(a) is not np.ndarray and not isinstance(a, StandIn)) or a.dtype not in COMPILED:
+            return False
+    return True
+
+
+def run(kernel, arrays, outputs, settings=(), by_rows=False) -> list:
+    """What a kernel writes; where arrays stand in for others, what it would write.
+
+    So a function whose kernel is called here works in a compiled ``scan`` too.
+
+    Args:
+        kernel: a compiled function of the arrays, the settings, and the arrays to write into, all
+            contiguous. It returns nothing; or it returns -1, and something else where it refuses
+            what it was given.
+        arrays: its arrays.
+        outputs: the shape and dtype of each array that it writes.
+        settings: numbers.
+        by_rows: whether row ``i`` of the outputs depends on row ``i`` of those arrays that have as
+            many rows, and on nothing but that and the other arrays as a whole.
+    """
+    for a in arrays:
+        if isinstance(a, StandIn):
+            return a.run(kernel, arrays, outputs, settings, by_rows)
+    written = [np.empty(shape, dtype) for shape, dtype in outputs]
+    kernel(*map(np.ascontiguousarray, arrays), *settings, *written)
+    return written
 
 
 def check_compiled(function: str, x) -> None:
@@ -31,6 +64,11 @@ def each(kernel, arrays, settings=()):
         settings: numbers, which are passed on in that dtype.
     """
     first = arrays[0]
+    if not compiled(*arrays):
+        vectors = [a.reshape(-1) for a in arrays]
+        numbers = [*map(first.dtype.type, settings)]
+        (y,) = run(kernel, vectors, [((first.size,), first.dtype)], numbers, by_rows=True)
+        return y.reshape(first.shape)
     y = np.empty(first.shape, first.dtype)
     kernel(*[a.ravel() for a in arrays], *map(first.dtype.type, settings), y.reshape(-1))
     return y
