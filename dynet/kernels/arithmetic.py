@@ -19,7 +19,7 @@ def compiled(*arrays) -> bool:
 
 def runnable(*arrays) -> bool:
     """Whether ``run`` takes these arrays: those that are ``compiled``, and stand-ins for them."""
-    for a in arrays:  # noqa: SIM110
+    for a in arrays:
         if (type(a) is not np.ndarray and not isinstance(a, StandIn)) or a.dtype not in COMPILED:
             return False
     return True
