@@ -8,6 +8,7 @@ from .higher_order import grad
 from .parameter import Parameter
 from . import functions
 from . import random
+from .scanning import scan
 from . import function_hooks
 from .function_hooks import FunctionHook
 from .interchange import from_dlpack
@@ -56,6 +57,7 @@ __all__ = [
     "optimizers",
     "random",
     "report",
+    "scan",
     "serializers",
     "training",
     "using_config",

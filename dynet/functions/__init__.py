@@ -22,6 +22,7 @@ from . import (
     noise,
     normalization,
     pooling,
+    recurrent,
     reduction,
     util,
 )
@@ -43,6 +44,7 @@ from .math import *
 from .noise import *
 from .normalization import *
 from .pooling import *
+from .recurrent import *
 from .reduction import *
 from .util import *
 
@@ -56,6 +58,7 @@ FAMILIES = (
     linear_algebra,
     activation,
     connection,
+    recurrent,
     convolution,
     pooling,
     normalization,

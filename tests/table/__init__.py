@@ -18,6 +18,7 @@ from . import (
     noise,
     normalization,
     pooling,
+    recurrent,
     reduction,
     util,
 )
@@ -37,6 +38,7 @@ TABLE = [
         linear_algebra,
         activation,
         connection,
+        recurrent,
         convolution,
         pooling,
         normalization,

@@ -1,0 +1,336 @@
+"""Reading a step: it is run in Python, and every function that it calls is noted.
+
+A ``Recorder`` is a function hook. It follows arrays by their identity: from what a step is given,
+through the functions, to what it returns. The Variables that a step handles are meanwhile
+``Watched``: whoever looks at their elements is found out, and so is whoever keeps one.
+"""
+
+import sys
+import threading
+import weakref
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import debugging
+from ..backend import is_array
+from ..config import config
+from ..function import Function, variable_at
+from ..function_hooks import FunctionHook
+from ..variable import Variable
+
+_running = threading.local()
+
+# Rooms that may look at a Variable's array: the tape and the functions, which are noted.
+_TRUSTED = ("dynet.function", "dynet.variable", "dynet.higher_order", "dynet.scanning.")
+
+
+class Obstacle(Exception):
+    """Why a step cannot be compiled, as the end of a sentence that starts with the step."""
+
+
+class Watched(Variable):
+    """A Variable of a step that is being read; it tells who looks at it."""
+
+    __slots__ = ()
+
+
+def _by_whom():
+    """The module of whoever called the method of a Watched that calls this."""
+    return sys._getframe(2).f_globals.get("__name__", "")
+
+
+def _note(what):
+    recorder = getattr(_running, "recorder", None)
+    if recorder is not None and recorder.obstacle is None:
+        recorder.obstacle = f"{what} ({debugging.user_line()})"
+
+
+def _watch(name, what, trusted):
+    original = getattr(Variable, name)
+    if isinstance(original, property) or not callable(original):
+
+        def get(self):
+            if not (trusted and _by_whom().startswith(_TRUSTED)):
+                _note(what)
+            return original.__get__(self)
+
+        def put(self, value):
+            if not _by_whom().startswith(_TRUSTED):
+                _note(f"it sets a Variable's {name}")
+            original.__set__(self, value)
+
+        setattr(Watched, name, property(get, put))
+        return
+
+    def method(self, *args, **kwargs):
+        if not (trusted and _by_whom().startswith(_TRUSTED)):
+            _note(what)
+        return original(self, *args, **kwargs)
+
+    setattr(Watched, name, method)
+
+
+for _name in ("array", "__len__"):
+    _watch(_name, f"it looks at a Variable's {_name.strip('_')}", trusted=True)
+for _name in ("__bool__", "__int__", "__float__", "item", "__repr__", "__array__", "__getstate__"):
+    _watch(_name, f"it looks at a Variable's elements by {_name.strip('_')}", trusted=False)
+for _name in ("__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__"):
+    _watch(_name, "it compares a Variable, which gives a plain array", trusted=False)
+for _name in (
+    "backward", "unchain", "unchain_backward", "retain_grad", "grad", "creator", "to_device",
+    "cleargrad",
+):  # fmt: skip
+    _watch(_name, f"it uses the tape by a Variable's {_name}", trusted=False)
+Watched.__hash__ = Variable.__hash__
+
+
+class Call(NamedTuple):
+    """One function that a step called.
+
+    Attributes:
+        cls: the function's class.
+        settings: what was in its attributes before it ran.
+        frozen: the same, comparable.
+        sources: where each input comes from: ``("x", i)``, ``("carry", i)``, ``("external", i)``,
+            ``("constant", value)``, or the number of an earlier call and which of its outputs.
+        outputs: the shape and dtype of each.
+        records: whether calls left a record (not so under ``no_backprop_mode``).
+        line: where it was called.
+    """
+
+    cls: type
+    settings: dict
+    frozen: tuple
+    sources: tuple
+    outputs: tuple
+    records: bool
+    line: str
+
+
+class Record(NamedTuple):
+    """What one run of a step did.
+
+    Attributes:
+        calls: every ``Call``.
+        carry, ys: where the leaves that it returned come from.
+        externals: the arrays that it closes over, each with the node of its Variable or ``None``.
+    """
+
+    calls: list
+    carry: tuple
+    ys: tuple
+    externals: list
+
+
+class Recorder(FunctionHook):
+    """Notes what one run of a step does, while it is in force."""
+
+    def __init__(self):
+        self.obstacle = None  # the first reason why the step cannot be compiled
+        self.calls = []
+        self.externals = []
+        self._places = {}  # of arrays by id: where they come from
+        self._kept = []  # those arrays, so that no other gets their id
+        self._made = []  # weak references to the Variables that are watched
+        self._lines = []
+        self._open = None
+
+    def run(self, steps, carry, x):
+        """Run the step; returns its new carry and y, as lists of Variables.
+
+        Args:
+            steps: the scan.
+            carry, x: lists of Variables; the step gets others in their place.
+        """
+        hooks, before = config.hooks, getattr(_running, "recorder", None)
+        given = {"carry": [self._stand_in(v) for v in carry], "x": [self._stand_in(v) for v in x]}
+        for kind, variables in given.items():
+            for i, v in enumerate(variables):
+                self._follow(v, (kind, i))
+        config.hooks = (*hooks, self)
+        _running.recorder = self
+        try:
+            carry, ys = steps(given.pop("carry"), given.pop("x"))
+        finally:
+            config.hooks = hooks
+            _running.recorder = before
+            self._release()
+        return carry, ys
+
+    def finish(self, carry, ys) -> Record:
+        """What was noted, once it is known where the results come from."""
+        carry = tuple([self._source(v.array, v.node) for v in carry])
+        ys = tuple([self._source(v.array, v.node) for v in ys])
+        return Record(self.calls, carry, ys, self.externals)
+
+    def someone_keeps(self) -> str | None:
+        """What still holds a Variable of the step, when all that is known of has let go."""
+        alive = sum([reference() is not None for reference, _ in self._made])
+        if not alive:
+            return None
+        where = next(where for reference, where in self._made if reference() is not None)
+        return f"it keeps a Variable outside its carry and y: {where}"
+
+    def forget(self):
+        """Let go of the arrays."""
+        self._places.clear()
+        self._kept.clear()
+
+    def _stand_in(self, v):
+        # Another array object with the same elements: each is known by where it comes from.
+        return variable_at(v.node, v.array.view())
+
+    def _follow(self, v, place, where="one that it was given"):
+        self._places[id(v.array)] = place
+        self._kept.append(v.array)
+        self._made.append((weakref.ref(v), where))
+        v.__class__ = Watched
+
+    def _release(self):
+        for reference, _ in self._made:
+            v = reference()
+            if v is not None:
+                v.__class__ = Variable
+
+    def _source(self, x, node):
+        if not is_array(x):
+            return "constant", x
+        place = self._places.get(id(x))
+        if place is not None:
+            return place
+        self.externals.append((x, node))
+        self._kept.append(x)
+        place = self._places[id(x)] = ("external", len(self.externals) - 1)
+        return place
+
+    # -- as a hook ---------------------------------------------------------------------------
+
+    def forward_preprocess(self, function, xs):
+        if self._open is not None:
+            self.obstacle = self.obstacle or f"{self._open[0].name} calls {function.name} inside"
+            return
+        settings = _settings(function)
+        self._open = function, settings, self._frozen(function, settings), debugging.user_line()
+
+    def _frozen(self, function, settings):
+        try:
+            return freeze(settings)
+        except TypeError as error:
+            self.obstacle = self.obstacle or f"{function.name} has {error}"
+            return ()
+
+    def forward_return(self, function, ys):
+        if self._open is None or self._open[0] is not function:
+            return
+        _, settings, frozen, line = self._open
+        self._open = None
+        recorded = hasattr(function, "number")
+        nodes = function.inputs if recorded else [None] * len(self._xs)
+        sources = tuple([self._source(x, n) for x, n in zip(self._xs, nodes, strict=True)])
+        variables = ys if type(ys) is tuple else (ys,)
+        outputs = tuple([(v.shape, v.dtype) for v in variables])
+        call = len(self.calls)
+        records = config.enable_backprop
+        self.calls.append(
+            Call(type(function), settings, frozen, sources, outputs, records, line)
+        )
+        for i, v in enumerate(variables):
+            if id(v.array) in self._places:  # the function gave what it got
+                v.array = v.array.view()
+            self._follow(v, (call, i), f"one that {function.name} made ({line})")
+
+    def forward_postprocess(self, function, xs, ys):
+        self._xs = list(xs)
+
+    def backward_preprocess(self, function, gys):
+        self.obstacle = self.obstacle or f"it runs a backward pass ({debugging.user_line()})"
+
+
+_TAPE_S_OWN = frozenset(("inputs", "saved", "seen", "notes", "number"))
+
+
+def _settings(function) -> dict:
+    """What is in a function's attributes, without what the tape keeps there."""
+    settings = {}
+    for cls in type(function).__mro__:
+        for name in cls.__dict__.get("__slots__", ()):
+            if name not in _TAPE_S_OWN and hasattr(function, name):
+                settings[name] = getattr(function, name)
+    return settings | getattr(function, "__dict__", {})
+
+
+def fresh(cls, settings: dict) -> Function:
+    """A function as it was before it was called."""
+    function = object.__new__(cls)
+    for name, value in settings.items():
+        setattr(function, name, value)
+    function.saved = ()
+    return function
+
+
+def freeze(x: Any):
+    """A setting as something that can be compared and hashed, elements of arrays included."""
+    kind = type(x)
+    if x is None or kind in (bool, int, str, bytes, type, type(Ellipsis)):
+        return kind, x
+    if kind is float:
+        return kind, x.hex()
+    if kind in (tuple, list):
+        return kind, *[freeze(a) for a in x]
+    if kind is dict:
+        return kind, *[(freeze(k), freeze(v)) for k, v in x.items()]
+    if kind is slice:
+        return kind, freeze(x.start), freeze(x.stop), freeze(x.step)
+    if kind is np.ndarray or isinstance(x, np.generic):
+        return np.ndarray, x.shape, x.dtype.str, x.tobytes()
+    if isinstance(x, np.dtype):
+        return np.dtype, x.str
+    if isinstance(x, Variable):
+        raise TypeError("a Variable for a setting, whose elements may change from step to step")
+    if isinstance(x, type) or (callable(x) and not hasattr(x, "__dict__")):
+        return kind, x
+    raise TypeError(f"a setting of type {kind.__name__}, which cannot be compared")
+
+
+def compare(first: Record, second: Record) -> None:
+    """Raise an ``Obstacle`` unless the two records are of one program."""
+    for a, b in zip(first.calls, second.calls):  # noqa: B905 - told apart below
+        if a.cls is not b.cls:
+            raise Obstacle(
+                f"it called {a.cls.__name__} in its first run ({a.line}), {b.cls.__name__} in its "
+                f"second ({b.line})"
+            )
+        name = f"{a.cls.__name__} ({a.line})"
+        if a.frozen != b.frozen:
+            raise Obstacle(f"{name} had other settings in its second run")
+        if a.outputs != b.outputs:
+            raise Obstacle(f"{name} gave {_shapes(a)} in its first run, {_shapes(b)} in its second")
+        if _frozen_sources(a.sources) != _frozen_sources(b.sources):
+            raise Obstacle(f"{name} was called with something else in its second run")
+        if a.records != b.records:
+            raise Obstacle(f"{name} was recorded in one run and not in the other")
+        for kind, i in [s for s in a.sources if s[0] == "external"]:
+            if first.externals[i][0] is not second.externals[i][0]:
+                raise Obstacle(
+                    f"{name} got an array that is another one in every run; if it is constant, "
+                    "make it once, outside the step"
+                )
+    if len(first.calls) != len(second.calls):
+        counts = len(first.calls), len(second.calls)
+        raise Obstacle("it called {} functions in its first run, {} in its second".format(*counts))
+    for what, a, b in ("carry", first.carry, second.carry), ("y", first.ys, second.ys):
+        for i, (s, t) in enumerate(zip(a, b, strict=True)):
+            same = s == t
+            if same and s[0] == "external":
+                same = first.externals[s[1]][0] is second.externals[t[1]][0]
+            if not same:
+                raise Obstacle(f"leaf {i} of its {what} came from somewhere else in its second run")
+
+
+def _frozen_sources(sources):
+    return [(s[0], freeze(s[1])) if s[0] == "constant" else s for s in sources]
+
+
+def _shapes(call):
+    return ", ".join([f"{dtype} {shape}" for shape, dtype in call.outputs])

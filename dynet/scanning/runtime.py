@@ -1,0 +1,58 @@
+"""What compiled loops call: elements by their place in a vector, and sums.
+
+An index into a Numba array may be negative, and every access asks; that keeps LLVM from turning
+loops over views into vector instructions. ``get`` and ``put`` do not ask. The loops that use them
+are generated from shapes that are checked before they run.
+"""
+
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+
+def _pointer(context, builder, kind, array, i):
+    data = context.make_array(kind)(context, builder, array).data
+    return cgutils.gep(builder, data, i)
+
+
+@intrinsic
+def get(typingctx, a, i):
+    """``a[i]`` of a vector."""
+
+    def codegen(context, builder, signature, arguments):
+        place = _pointer(context, builder, signature.args[0], *arguments)
+        return context.unpack_value(builder, signature.args[0].dtype, place)
+
+    return a.dtype(a, types.int64), codegen
+
+
+@intrinsic
+def put(typingctx, a, i, x):
+    """``a[i] = x`` of a vector."""
+
+    def codegen(context, builder, signature, arguments):
+        place = _pointer(context, builder, signature.args[0], *arguments[:2])
+        context.pack_value(builder, signature.args[0].dtype, arguments[2], place)
+        return context.get_dummy_value()
+
+    return types.void(a, types.int64, a.dtype), codegen
+
+
+@njit(fastmath={"reassoc"})
+def sum_of(a, at, n, stride):
+    """The sum of ``n`` elements, in whatever order is fastest."""
+    total = a.dtype.type(0)
+    for i in range(n):
+        total += get(a, at + i * stride)
+    return total
+
+
+def refused(status):
+    """Whether a kernel refused what it was given, by what it returned."""
+
+
+@overload(refused)
+def _refused(status):
+    if isinstance(status, types.NoneType):
+        return lambda status: False
+    return lambda status: status != -1
