@@ -1,5 +1,6 @@
-"""What the measurements share: cores, clocks, memory, tables, and the file of results."""
+"""What the measurements share: cores, options, clocks, memory, tables, the file of results."""
 
+import argparse
 import ctypes
 import datetime
 import gc
@@ -70,6 +71,18 @@ def load_at_start() -> float | None:
     if load > IDLE:
         print(f"Warning: the load of this machine is {load:.2f}; expected an idle one.\n")
     return load
+
+
+# -- command lines ----------------------------------------------------------------------------
+
+
+def chosen(parser: argparse.ArgumentParser, option: str, text: str, known: Iterable) -> list[str]:
+    """The names in an option's value, as in ``"torch,jax"``; one that is not known is an error."""
+    names = text.split(",")
+    for name in names:
+        if name not in known:
+            parser.error(f"{option}: got {name!r}, expected some of {', '.join(known)}")
+    return names
 
 
 # -- clocks -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Run from the repository's root::
 
     python -m benchmarks.irnn
     python -m benchmarks.irnn --batches 20 --peers torch
+    python -m benchmarks.irnn --epoch-of 8000 --data FOLDER_WITH_MNIST
 
 A step is forward, backward, clipping the gradient to a global norm of 1, and an SGD update, in
 float32. All contenders (see ``benchmarks.contenders``) start from the same weights and see the
@@ -16,26 +17,30 @@ contains the pauses of the garbage collector.
 number of threads, makes as many as it has cores; for PyTorch and every BLAS the number is also
 set by name.
 
-*Memory* is measured in a fresh process for each contender. It is reported as the peak of the
-process; as that above a bare interpreter, to which the framework's own code adds; and as the
-peak over a few steps of training above what was held when the model was built. That contains what
-is compiled or loaded in the first step; so the same is also said of the steps after the first.
+*Memory* is measured in a fresh process for each contender, in which whatever a process before it
+could leave on disk is compiled already. It is reported as the peak of the process; as that above
+a bare interpreter, to which the framework's own code adds; and as the peak over a few steps of
+training above what was held when the model was built. That contains what is compiled or loaded in
+the first step; so the same is also said of the steps after the first.
+
+*The first step* is measured in fresh processes too (see ``benchmarks.alone``).
+
+*An epoch*, of ``--epoch-of`` images of MNIST in ``--data``, read pixel by pixel, is trained with
+``dynet.scan`` and with PyTorch's loop, which take turns batch by batch. It contains cutting the
+batch out of the images; what is compiled was compiled before.
 """
 
 import argparse
 import json
-import subprocess
-import sys
 
 import numpy as np
 
-from . import common
-from .contenders import NAMES, check_same, load, make_batch, make_weights
+from . import alone, common
+from .contenders import OWN, PEERS, check_same, load, make_batch, make_weights
 
 IMAGES = 60_000  # in an epoch of MNIST
 # Small enough for the weights to stay where the numbers are ordinary ones.
 RATE = 1e-4
-BATCHES_OF_MEMORY = 5
 DIFFERENT_BATCHES = 4
 
 
@@ -66,55 +71,57 @@ def measure_times(contenders, args):
     return common.interleave(turns, args.batches)
 
 
-def measure_memory(name, args):
-    """In this process: its peak, and the peak of training above the built model, in bytes."""
-    contender = build(name, args)
-    common.limit_thread_pools(args.threads)
-    rng = np.random.default_rng(1)
-    batches = [contender.prepare(*make_batch(args.steps, args.batch, rng))] * args.batches
-    until_built, built = common.peak_memory(), common.held_memory()
-    could_reset = common.reset_peak()
-    contender.train(batches[0])
-    in_first, after_first = common.peak_memory(), common.held_memory()
-    common.reset_peak()
-    for batch in batches[1:]:
-        contender.train(batch)
-    in_later = common.peak_memory()
-    if not could_reset:
-        return {"peak": in_later, "above_built": None, "above_first_batch": None}
-    return {
-        "peak": max(until_built, in_first, in_later),
-        "above_built": max(in_first, in_later) - built,
-        "above_first_batch": in_later - after_first,
-    }
+def measure_alone(name, args):
+    """In this process, which does nothing else: the first step of training, and memory."""
+
+    def step_of_training():
+        contender = build(name, args)
+        common.limit_thread_pools(args.threads)
+        batch = contender.prepare(*make_batch(args.steps, args.batch, np.random.default_rng(1)))
+        return lambda: contender.train(batch)
+
+    return alone.measure(step_of_training)
 
 
-def memory_in_fresh_process(name, args):
-    """What ``measure_memory`` says in a process of its own."""
-    options = [f"--{key}={getattr(args, key)}" for key in SHARED_OPTIONS]
-    options += [f"--memory-of={name}", f"--batches={BATCHES_OF_MEMORY}"]
-    return json.loads(_output_of([sys.executable, "-m", "benchmarks.irnn", *options]))
+def measure_epoch(contenders, images, labels, args):
+    """The seconds that each contender takes to train on every one of some images once."""
+    order = np.random.default_rng(1).permutation(len(labels))
+
+    def train(contender, rows):
+        pixels = images[rows].reshape(len(rows), -1).T.astype(np.int32)
+        contender.train(contender.prepare(pixels, labels[rows]))
+
+    def turn_of(contender):
+        starts = iter(range(0, len(order), args.batch))
+
+        def turn():
+            start = next(starts)
+            return common.seconds(train, contender, order[start : start + args.batch])
+
+        return turn
+
+    turns = {name: turn_of(contender) for name, contender in contenders.items()}
+    times = common.interleave(turns, -(-len(order) // args.batch))
+    return {name: sum(seconds) for name, seconds in times.items()}
 
 
-def peak_of_bare_interpreter():
-    """The peak memory of a Python that does nothing."""
-    code = "print(*[l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')])"
-    try:
-        return int(_output_of([sys.executable, "-c", code])) * 1024
-    except (subprocess.CalledProcessError, ValueError):
-        return None  # not Linux
+def images_of(args):
+    """The first images of MNIST's part to train on, and their labels."""
+    from dynet.datasets import get_mnist  # not before the process is confined to its cores
 
-
-def _output_of(command):
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    images, labels = get_mnist(args.data)[0]
+    if args.epoch_of > len(labels):
+        raise SystemExit(
+            f"--epoch-of: got {args.epoch_of}, but {args.data} has {len(labels)} images to train on"
+        )
+    return images[: args.epoch_of], labels[: args.epoch_of]
 
 
 def report(results, args):
-    """Print the table."""
-    mine = results["dynet"]["ms"]["median"]
-    rows = []
+    """Print the tables."""
+    rows, rows_of_first = [], []
     for result in results.values():
-        ms, memory = result["ms"], result["memory"]
+        ms, memory, first = result["ms"], result["memory"], result["first_step"]
         rows.append(
             [
                 result["label"],
@@ -122,11 +129,20 @@ def report(results, args):
                 f"{ms['low']:.1f}-{ms['high']:.1f}",
                 common.number(ms["mean"]),
                 common.number(result["epoch_minutes"], 2),
-                common.number(ms["median"] / mine, 2),
+                *[common.number(result["times_that_of"].get(name), 2) for name in OWN],
                 common.megabytes(memory["peak"]),
                 common.megabytes(memory["above_bare"]),
                 common.megabytes(memory["above_built"]),
                 common.megabytes(memory["above_first_batch"]),
+            ]
+        )
+        rows_of_first.append(
+            [
+                result["label"],
+                common.number(first["empty_cache"], 2),
+                common.number(first["second_process"], 2),
+                common.megabytes(memory["peak_of_first"]),
+                common.megabytes(memory["peak"]),
             ]
         )
     common.print_table(
@@ -138,13 +154,34 @@ def report(results, args):
             "quartiles",
             "mean",
             "epoch, min",
-            "time / dynet's",
+            "/ dynet's scan",
+            "/ dynet's loop",
             "peak MB",
             "above Python",
             "above model",
             "above 1st batch",
         ],
         rows,
+    )
+    common.print_table(
+        "The first step beyond a later one, in seconds, and the peak of that process",
+        ["", "nothing compiled yet", "second process", "peak MB", "peak MB, second"],
+        rows_of_first,
+    )
+
+
+def report_epoch(seconds, args):
+    """Print how long an epoch took, and the ratio."""
+    if not seconds:
+        print(f"\nAn epoch of {args.epoch_of:,} images: skipped, no --data with MNIST's files")
+        return
+    common.print_table(
+        f"An epoch of {args.epoch_of:,} images, batch {args.batch}",
+        ["", "seconds", "/ dynet's scan"],
+        [
+            [name, common.number(total), common.number(total / seconds["dynet-scan"], 2)]
+            for name, total in seconds.items()
+        ],
     )
 
 
@@ -163,48 +200,67 @@ def parse():
     parser.add_argument("--warmup", type=int, default=5, help="batches before those")
     parser.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=common.available_cores())
-    parser.add_argument("--peers", default=",".join(NAMES[1:]), help="some of these, or none")
+    parser.add_argument("--peers", default=",".join(PEERS), help="some of these, or none")
+    parser.add_argument("--data", help="folder with MNIST's IDX files, to time an epoch")
+    parser.add_argument("--epoch-of", type=int, default=8000, help="images in that epoch")
     parser.add_argument("--json", default=common.RESULTS / "irnn.json", help="file to write")
-    parser.add_argument("--memory-of", choices=NAMES, help=argparse.SUPPRESS)
+    parser.add_argument("--alone", choices=[*OWN, *PEERS], help=argparse.SUPPRESS)
     args = parser.parse_args()
-    args.peers = [] if args.peers == "none" else args.peers.split(",")
-    for peer in args.peers:
-        if peer not in NAMES[1:]:
-            parser.error(f"--peers: got {peer!r}, expected some of {', '.join(NAMES[1:])}, or none")
+    none = args.peers == "none"
+    args.peers = [] if none else common.chosen(parser, "--peers", args.peers, PEERS)
+    if args.data and args.device != "cpu":
+        parser.error(f"--data: an epoch is timed on the CPU only, got --device {args.device}")
     return args
 
 
 def main():
-    """Measure, print the table, write the file."""
+    """Measure, print the tables, write the file."""
     args = parse()
     common.keep_to_cores(args.threads)
-    if args.memory_of:
-        print(json.dumps(measure_memory(args.memory_of, args)))
+    if args.alone:
+        print(json.dumps(measure_alone(args.alone, args)))
         return
+    images = images_of(args) if args.data else None
     load_at_start = common.load_at_start()
-    built = {name: build(name, args) for name in ("dynet", *args.peers)}
+    own = list(OWN)
+    if args.device != "cpu":
+        own.remove("dynet-scan")
+        print("left out: dynet-scan, which compiles for the CPU only\n")
+    built = {name: build(name, args) for name in (*own, *args.peers)}
     skipped = [name for name, contender in built.items() if contender is None]
     contenders = {name: contender for name, contender in built.items() if contender is not None}
     common.limit_thread_pools(args.threads)
     times = measure_times(contenders, args)
-    bare = peak_of_bare_interpreter()
+    epoch = {}
+    if args.data:
+        pair = [name for name in ("dynet-scan", "torch") if name in contenders]
+        epoch = measure_epoch({name: contenders[name] for name in pair}, *images, args)
+    bare = alone.peak_of_bare_interpreter()
+    options = [f"--{key}={getattr(args, key)}" for key in SHARED_OPTIONS]
     results = {}
     for name, contender in contenders.items():
         ms = common.summary([1e3 * s for s in times[name]])
-        memory = memory_in_fresh_process(name, args)
-        memory["above_bare"] = bare and memory["peak"] - bare
         results[name] = {
             "label": contender.label,
             "ms": ms,
             "epoch_minutes": ms["median"] / 60e3 * IMAGES / args.batch,
-            "memory": memory,
+            **alone.in_two_processes("benchmarks.irnn", f"--alone={name}", *options),
+        }
+    for result in results.values():
+        result["memory"]["above_bare"] = bare and result["memory"]["peak"] - bare
+        result["times_that_of"] = {
+            name: result["ms"]["median"] / results[name]["ms"]["median"] for name in own
         }
     report(results, args)
+    report_epoch(epoch, args)
     if skipped:
         print(f"\nskipped, not installed: {', '.join(skipped)}")
     settings = {key: getattr(args, key) for key in (*SHARED_OPTIONS, "batches", "warmup")}
     settings["load_at_start"] = load_at_start
-    common.write_json(args.json, settings, {"skipped": skipped, "contenders": results})
+    found = {"skipped": skipped, "contenders": results}
+    if epoch:
+        found["epoch"] = {"images": args.epoch_of, "seconds": epoch}
+    common.write_json(args.json, settings, found)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from tqdm import tqdm
 import dynet
 import dynet.functions as F
 import dynet.links as L
-from dynet.initializers import Identity, Normal
 from dynet.optimizers import SGD, Adam
 from dynet.training import Interruption, Log, evaluate
 
@@ -25,18 +24,20 @@ SETTINGS |= {"sgd": (0.01, 4e-3, 1.0, 4.0), "adam": (0.01, 1e-4, 1.0, 0.0)}
 
 
 class IRNN(dynet.Chain):
-    def __init__(self, levels, hidden, classes, std, rng):
+    def __init__(self, levels, hidden, classes, std, rng, loop):
         super().__init__()
-        self.hidden = hidden
+        self.hidden, self.compiled = hidden, False if loop else None  # None: where it can be
         with self.init_scope():
-            self.embed = L.EmbedID(levels, hidden, initialW=Normal(std, rng=rng))
-            self.recur = L.Linear(hidden, hidden, initialW=Identity())
-            self.out = L.Linear(hidden, classes, initialW=Normal(std, rng=rng))
+            self.embed = L.EmbedID(levels, hidden, initialW=dynet.initializers.Normal(std, rng=rng))
+            self.recur = L.Linear(hidden, hidden, initialW=dynet.initializers.Identity())
+            self.out = L.Linear(hidden, classes, initialW=dynet.initializers.Normal(std, rng=rng))
 
     def forward(self, images):  # (batch, height, width), grey levels
+        def step(h, pixel):
+            return F.relu(self.embed(pixel) + self.recur(h)), None
+
         h = self.recur.W.xp.zeros((len(images), self.hidden), np.float32)
-        for pixel in images.reshape(len(images), -1).T:
-            h = F.relu(self.embed(pixel) + self.recur(h))
+        h, _ = dynet.scan(step, h, images.reshape(len(images), -1).T, compiled=self.compiled)
         return self.out(h)
 
 
@@ -63,8 +64,7 @@ def train_batch(model, optimizer, x, t):  # loss and accuracy before the update
 
 
 def train_epoch(model, optimizer, x, t, batchsize, run, interrupted):
-    epoch = f"epoch {run['epoch'] + 1}"
-    with tqdm(desc=epoch, total=len(t), initial=run["done"], unit="img") as bar:
+    with tqdm(None, f"epoch {run['epoch'] + 1}", len(t), initial=run["done"], unit="img") as bar:
         while run["done"] < len(t) and not interrupted:
             start = time.perf_counter()
             rows = run["order"][run["done"] : run["done"] + batchsize]
@@ -80,7 +80,7 @@ def main(args):
     parts, levels = load(args.data)
     (x, t), test = [[device.send(a[: args.limit]) for a in part] for part in parts]
     rng = np.random.default_rng(args.seed)
-    model = IRNN(levels, args.hidden, 10, args.std, rng).to_device(device)
+    model = IRNN(levels, args.hidden, 10, args.std, rng, args.loop).to_device(device)
     method, rate = (SGD, "lr") if args.optimizer == "sgd" else (Adam, "alpha")
     optimizer = method(args.lr).setup(model)
     if args.clip:
@@ -132,6 +132,7 @@ def arguments():
     add("--std", type=float, help="standard deviation of the initial weights; 0.01")
     add("--limit", type=int, help="use only so many images, to train and to test")
     add("--out", type=Path, default=Path("result"), help="folder for log, curve and snapshot")
+    add("--loop", action="store_true", help="a plain Python loop over the pixels, not compiled")
     add("--resume", action="store_true", help="go on from the snapshot in the --out folder")
     add("--device", default="cpu", help="cpu or cuda:N")
     args = parser.parse_args()

@@ -1,13 +1,16 @@
 """The benchmarks run, at their smallest, and write what they measured."""
 
+import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from test_example import write_mnist
 
 ROOT = Path(__file__).parents[1]
+PEAKS = {"peak", "peak_of_first", "above_built", "above_first_batch"}
 ABOUT = {"date", "machine", "versions", "settings", "skipped"}
 SUMMARY = {"median", "low", "high", "mean"}
 
@@ -22,9 +25,20 @@ def run(name, file, *options):
 @pytest.fixture(scope="module")
 def irnn(tmp_path_factory):
     """What the first one prints and writes; the folder of its file is not there yet."""
-    file = tmp_path_factory.mktemp("irnn") / "results" / "irnn.json"
+    folder = tmp_path_factory.mktemp("irnn")
+    write_mnist(folder, n=10)  # of which 8 are there to train on
+    file = folder / "results" / "irnn.json"
     sizes = ["--batch=2", "--hidden=4", "--steps=5", "--batches=3", "--warmup=1"]
-    done = run("irnn", file, *sizes)
+    done = run("irnn", file, *sizes, "--data", str(folder), "--epoch-of=7")
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(file.read_text())
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    file = tmp_path_factory.mktemp("cells") / "cells.json"
+    sizes = ["--steps=6", "--batch=2", "--features=3", "--hidden=6", "--batches=2", "--warmup=1"]
+    done = run("cells", file, *sizes, "--only=two-layers")
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(file.read_text())
 
@@ -59,11 +73,23 @@ def test_functions_refuses_a_name_that_the_table_lacks(tmp_path):
     assert done.returncode == 2 and "expp" in done.stderr
 
 
-def test_irnn_writes_time_and_memory_of_dynet(irnn):
-    (contender,) = irnn[1]["contenders"].values()
-    assert set(contender) == {"label", "ms", "epoch_minutes", "memory"}
-    assert set(contender["ms"]) == SUMMARY
-    assert set(contender["memory"]) == {"peak", "above_bare", "above_built", "above_first_batch"}
+def test_irnn_writes_time_and_memory_of_the_scan_and_of_the_loop(irnn):
+    contenders = irnn[1]["contenders"]
+    assert list(contenders) == ["dynet-scan", "dynet"]
+    for contender in contenders.values():
+        assert set(contender) == {
+            *{"label", "ms", "epoch_minutes", "memory", "first_step", "times_that_of"}
+        }
+        assert set(contender["ms"]) == SUMMARY
+        assert set(contender["memory"]) == {*PEAKS, "above_bare"}
+        assert set(contender["first_step"]) == {"empty_cache", "second_process"}
+
+
+def test_irnn_writes_how_many_times_as_long_as_the_scan_and_the_loop_each_takes(irnn):
+    scan, loop = irnn[1]["contenders"].values()
+    ratio = scan["ms"]["median"] / loop["ms"]["median"]
+    assert scan["times_that_of"] == pytest.approx({"dynet-scan": 1, "dynet": ratio})
+    assert loop["times_that_of"] == pytest.approx({"dynet-scan": 1 / ratio, "dynet": 1})
 
 
 def test_irnn_writes_the_settings_that_it_ran_with(irnn):
@@ -80,14 +106,83 @@ def test_irnn_takes_an_epoch_for_sixty_thousand_images(irnn):
     assert dynet["epoch_minutes"] == pytest.approx(dynet["ms"]["median"] * 60_000 / 2 / 60e3)
 
 
-def test_irnn_prints_one_line_for_dynet(irnn):
-    assert sum(line.startswith("dynet, ") for line in irnn[0].splitlines()) == 1
+def test_irnn_prints_a_line_for_each_in_each_table(irnn):
+    for label in "dynet, scan", "dynet, Python loop":
+        assert sum(line.startswith(label) for line in irnn[0].splitlines()) == 2
+
+
+def test_irnn_writes_the_seconds_of_an_epoch_of_images(irnn):
+    assert irnn[1]["epoch"]["images"] == 7
+    assert list(irnn[1]["epoch"]["seconds"]) == ["dynet-scan"]
+
+
+def test_irnn_without_images_says_that_it_skips_their_epoch():
+    code = "from benchmarks.irnn import *; report_epoch({}, argparse.Namespace(epoch_of=8000))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "An epoch of 8,000 images: skipped, no --data" in done.stdout
+
+
+def test_irnn_refuses_an_epoch_of_more_images_than_there_are(tmp_path):
+    write_mnist(tmp_path, n=10)
+    done = run("irnn", tmp_path / "f.json", "--data", str(tmp_path), "--epoch-of=9")
+    assert done.returncode != 0 and "--epoch-of: got 9, but" in done.stderr
+    assert "8 images to train on" in done.stderr
 
 
 def test_irnn_refuses_a_peer_that_it_does_not_know(tmp_path):
     done = run("irnn", tmp_path / "file", "--peers=abacus")
     assert done.returncode == 2
     assert "--peers: got 'abacus', expected some of torch" in done.stderr
+
+
+def test_cells_writes_time_first_sweep_and_memory_of_each_cell(cells):
+    by_cell = cells[1]["cells"]
+    assert list(by_cell) == ["two-layers"]
+    for by_name in by_cell.values():
+        assert list(by_name) == ["dynet-scan", "dynet"]
+        for result in by_name.values():
+            assert set(result) == {"label", "ms", "first_step", "memory"}
+            assert set(result["ms"]) == SUMMARY
+            assert set(result["first_step"]) == {"empty_cache", "second_process"}
+            assert set(result["memory"]) == PEAKS
+
+
+def test_cells_prints_a_line_for_each_cell_in_each_table(cells):
+    assert sum(line.startswith("two-layers") for line in cells[0].splitlines()) == 3
+
+
+def test_cells_writes_the_settings_that_it_ran_with(cells):
+    settings = cells[1]["settings"]
+    del settings["load_at_start"]
+    assert settings == {
+        **{"steps": 6, "batch": 2, "features": 3, "hidden": 6, "threads": 1},
+        **{"batches": 2, "warmup": 1},
+    }
+
+
+@pytest.mark.parametrize("option", ["--only", "--peers"])
+def test_cells_refuses_a_name_that_it_does_not_know(option, tmp_path):
+    done = run("cells", tmp_path / "f.json", f"{option}=abacus")
+    assert done.returncode == 2 and f"{option}: got 'abacus', expected some of" in done.stderr
+
+
+CHECK_OF_CELLS = """
+from benchmarks.contenders import check_gradients, load
+from benchmarks.contenders.cells import OWN, PEERS, SHAPES, make_task
+for cell in SHAPES:
+    task = make_task(cell, steps=7, batch=2, features=3, hidden=10)
+    made = {{name: load(name, OWN | PEERS)(cell, task.weights, 1) for name in ("dynet", "{}")}}
+    check_gradients(made, {{name: c.prepare(*task[1:]) for name, c in made.items()}}, 1e-4)
+"""
+
+
+@pytest.mark.parametrize("name", ["dynet-scan", "torch", "jax"])
+def test_each_cell_computes_the_same_as_in_the_plain_loop_in(name):
+    if importlib.util.find_spec(name.partition("-")[0]) is None:
+        pytest.skip(f"{name} is not installed")
+    command = [sys.executable, "-c", CHECK_OF_CELLS.format(name)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_overhead_writes_record_sweep_and_free_of_each_chain(overhead):
@@ -139,7 +234,7 @@ def test_optimizers_writes_the_updates_of_each_and_the_steps_of_each_table(tmp_p
     assert "Updates of 20,000 parameters on 1 core(s)" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["irnn", "overhead"])
+@pytest.mark.parametrize("name", ["irnn", "cells", "overhead"])
 def test_the_file_says_when_on_what_and_with_which_versions(name, request):
     written = request.getfixturevalue(name)[1]
     assert set(written) > ABOUT

@@ -72,6 +72,12 @@ def test_the_same_seed_gives_the_same_numbers_resumed_or_in_one_go(three, tmp_pa
     np.testing.assert_equal(state(tmp_path), state(three))
 
 
+def test_the_plain_loop_gives_the_same_numbers(three, tmp_path):
+    run(tmp_path, "--loop")
+    (line,) = numbers(tmp_path)
+    assert line == pytest.approx(numbers(three)[0], rel=1e-4)
+
+
 def test_another_seed_gives_other_numbers(three, tmp_path):
     run(tmp_path, "--seed", 1)
     assert numbers(tmp_path) != numbers(three)[:1]

@@ -231,7 +231,7 @@ def z(*shape):
 KERNELS = {
     "features": (kernels.features_forward, [(2, 3), (3,), (3,), 0.1, (2, 3), (2, 3)]),
     "maps": (kernels.maps_forward, [(6, 4), (3,), (3,), 0.1, (6, 4), (2, 3)]),
-    "groups": (kernels.groups_forward, [(4, 6), 2, (6,), (6,), 0.1, (4, 6), (2, 4)]),
+    "groups": (kernels.groups_forward, [(4, 6), (6,), (6,), 2, 0.1, (4, 6), (4, 4)]),
     "features, backward": (
         kernels.features_backward,
         [(2, 3), (3,), (2, 3), 0.1, (2, 3), (2, 3), (3,), (3,)],
@@ -242,7 +242,7 @@ KERNELS = {
     ),
     "groups, backward": (
         kernels.groups_backward,
-        [(4, 6), 2, (6,), (2, 4), 0.1, (4, 6), (4, 6), (6,), (6,)],
+        [(4, 6), (6,), (4, 4), (4, 6), 2, 0.1, (4, 6), (4, 6)],
     ),
 }
 
@@ -255,9 +255,9 @@ def wrong_calls():
                 yield pytest.param(name, i, (shape[0] + 1, *shape[1:]), id=f"{name}: {i} long")
     yield pytest.param("maps", 0, (5, 4), id="maps that are no whole examples")
     yield pytest.param("maps, backward", 0, (5, 4), id="gradients that are no whole examples")
-    yield pytest.param("groups", 1, 0, id="no groups")
-    yield pytest.param("groups", 1, 4, id="groups that do not divide the channels")
-    yield pytest.param("groups, backward", 0, (3, 6), id="rows that are no whole examples")
+    yield pytest.param("groups", 3, 0, id="no groups")
+    yield pytest.param("groups", 3, 4, id="groups that do not divide the channels")
+    yield pytest.param("groups, backward", 0, (4, 7), id="rows that are no whole channels")
 
 
 @pytest.mark.parametrize(("name", "i", "wrong"), list(wrong_calls()))

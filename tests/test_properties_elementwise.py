@@ -711,8 +711,8 @@ KERNELS = {
     "features_backward": (normalization.features_backward, "mvm0mmvv"),
     "maps_forward": (normalization.maps_forward, "mvv0mm"),
     "maps_backward": (normalization.maps_backward, "mvm0mmvv"),
-    "groups_forward": (normalization.groups_forward, "mgvv0mm"),
-    "groups_backward": (normalization.groups_backward, "mgvm0mmvv"),
+    "groups_forward": (normalization.groups_forward, "mvvg0mm"),
+    "groups_backward": (normalization.groups_backward, "mvmmg0mm"),
 }
 
 

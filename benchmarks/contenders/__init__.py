@@ -12,7 +12,8 @@ Linear Units", 2015). Every contender is a class with
 - ``train(batch)``: one step of training, which is over when the call returns;
 - ``biases()``: NumPy arrays by name.
 
-A framework is imported only when a contender that needs it is loaded.
+A framework is imported only when a contender that needs it is loaded. Cells that no library has
+built in stand in ``cells``, and in ``cells_with_dynet`` and its like.
 """
 
 import importlib
@@ -22,22 +23,18 @@ import numpy as np
 CLASSES = 10
 THRESHOLD = 1.0  # that the gradient's global norm is clipped to
 
-_PLACES = {
-    "dynet": ("with_dynet", "Loop"),
-    "torch": ("with_torch", "Loop"),
-    "torch-rnn": ("with_torch", "BuiltIn"),
-    "jax": ("with_jax", "Scan"),
-}
-NAMES = tuple(_PLACES)
+# Where the class of each contender stands, by name.
+OWN = {"dynet-scan": "with_dynet.Scan", "dynet": "with_dynet.Loop"}
+PEERS = {"torch": "with_torch.Loop", "torch-rnn": "with_torch.BuiltIn", "jax": "with_jax.Scan"}
 
 
-def load(name: str) -> type | None:
+def load(name: str, places: dict[str, str] = OWN | PEERS) -> type | None:
     """The class of a contender; ``None`` where its framework is not installed."""
-    module, cls = _PLACES[name]
+    module, cls = places[name].split(".")
     try:
         return getattr(importlib.import_module(f".{module}", __name__), cls)
     except ModuleNotFoundError as error:
-        if error.name != module.removeprefix("with_"):
+        if error.name != module.rpartition("_")[2]:
             raise
         return None
 
@@ -64,17 +61,16 @@ def make_batch(steps: int, batch: int, rng: np.random.Generator):
     return xs, rng.integers(0, CLASSES, batch, np.int32)
 
 
-def check_same(contenders: dict, prepared: dict, rate: float, tolerance: float = 1e-3) -> None:
-    """Check that contenders compute the same loss, gradients and first update, which is made.
-
-    Of the update the biases are looked at: they start from zero, so a small change is not lost
-    in the rounding of a large number.
+def check_gradients(contenders: dict, prepared: dict, tolerance: float = 1e-3) -> tuple:
+    """Check that contenders compute the same loss and gradients.
 
     Args:
         contenders: by name; the first is what the others are compared with.
         prepared: one and the same batch, as each contender has prepared it.
-        rate: the learning rate.
         tolerance: of the largest difference, relative to the largest element.
+
+    Returns:
+        tuple: the loss, and the gradients by name.
 
     Raises:
         AssertionError: they do not.
@@ -87,6 +83,23 @@ def check_same(contenders: dict, prepared: dict, rate: float, tolerance: float =
         _check_close(f"{name}: loss", found_loss, loss, tolerance)
         for key in gradients:
             _check_close(f"{name}: gradient of {key}", found[key], gradients[key], tolerance)
+    return loss, gradients
+
+
+def check_same(contenders: dict, prepared: dict, rate: float, tolerance: float = 1e-3) -> None:
+    """Check that contenders compute the same loss, gradients and first update, which is made.
+
+    Of the update the biases are looked at: they start from zero, so a small change is not lost
+    in the rounding of a large number.
+
+    Args:
+        contenders, prepared, tolerance: as for ``check_gradients``.
+        rate: the learning rate.
+
+    Raises:
+        AssertionError: they do not.
+    """
+    loss, gradients = check_gradients(contenders, prepared, tolerance)
     norm = np.sqrt(sum([np.sum(g.astype(np.float64) ** 2) for g in gradients.values()]))
     factor = rate * min(1.0, THRESHOLD / norm)
     for name, contender in contenders.items():

@@ -1,4 +1,4 @@
-"""The IRNN in dynet."""
+"""The IRNN in dynet, as a Python loop and as a compiled scan."""
 
 import numpy as np
 
@@ -34,14 +34,26 @@ class IRNN(dynet.Chain):
         return self.out(h)
 
 
+class ScannedIRNN(IRNN):
+    """The same with its recurrence as a compiled scan."""
+
+    def forward(self, xs):
+        h = np.zeros((xs.shape[1], self.recur.W.shape[0]), np.float32)
+        h, _ = dynet.scan(
+            lambda h, x: (F.relu(self.embed(x) + self.recur(h)), None), h, xs, compiled=True
+        )
+        return self.out(h)
+
+
 class Loop:
     """A plain Python loop over the time steps."""
 
     label = "dynet, Python loop"
+    network = IRNN
 
     def __init__(self, weights, rate, device, threads):
         self.device = dynet.get_device(device)
-        self.model = IRNN(weights)
+        self.model = self.network(weights)
         self.model.to_device(self.device)
         self.optimizer = dynet.optimizers.SGD(rate)
         self.optimizer.setup(self.model)
@@ -82,6 +94,13 @@ class Loop:
             "out.W": model.out.W,
             "out.b": model.out.b,
         }
+
+
+class Scan(Loop):
+    """The same step, compiled."""
+
+    label = "dynet, scan"
+    network = ScannedIRNN
 
 
 def _to_numpy(array):

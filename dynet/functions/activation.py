@@ -50,7 +50,7 @@ class ReLU(Function):
             y = kernels.relu(x)
         else:
             check_floating("relu", x=x)
-            y = np.maximum(x, 0)
+            y = np.where(x <= 0, 0, x)
         self.save(y)
         return y
 
@@ -307,7 +307,8 @@ class Sigmoid(Elementary):
     gradient_kernel = staticmethod(kernels.sigmoid_backward)
 
     def value(self, x):
-        return 0.5 * np.tanh(0.5 * x) + 0.5
+        with np.errstate(over="ignore"):  # 1 over infinity is 0, as it should be
+            return 1 / (1 + np.exp(-x))
 
     def slope(self, y):
         return y * (1 - y)

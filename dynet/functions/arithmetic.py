@@ -13,7 +13,7 @@ from ..function import Function
 from ..kernels.arithmetic import where as select
 from ..variable import Variable
 from .array import reshape, sum_to
-from .checks import check_floating, check_numbers, described, normal_axis, raw
+from .checks import check_floating, check_numbers, described, elements, normal_axis
 from .elementary import public_name
 from .numpy_protocol import implements
 
@@ -65,7 +65,7 @@ class Binary(Function):
                 f"{public_name(self)}: x is {_dtype(x)}, y is {_dtype(y)}, expected one floating "
                 "dtype; cast one of them"
             )
-        self.shapes = np.shape(x), np.shape(y)
+        self.shapes = getattr(x, "shape", ()), getattr(y, "shape", ())
         try:
             np.broadcast_shapes(*self.shapes)
         except ValueError:
@@ -391,7 +391,7 @@ class Where(Binary):
             )
         x, y = self.align(x, y)
         self.save(condition)
-        self.shapes = np.shape(x), np.shape(y)
+        self.shapes = getattr(x, "shape", ()), getattr(y, "shape", ())
         try:
             return select(condition, x, y)
         except ValueError:
@@ -597,8 +597,8 @@ def _comparison(compare, ufunc):
     """A comparison has no gradient: it gives a plain array of booleans."""
 
     def compared(x, y):
-        x = raw(x)
-        y = raw(y)
+        x = elements(x)
+        y = elements(y)
         try:
             return compare(x, y)
         except (TypeError, ValueError) as error:

@@ -7,7 +7,15 @@ import numpy as np
 from ..backend import get_array_module, get_device
 from ..function import Function, variable_at
 from ..variable import Variable
-from .checks import as_variable, check_array, check_integer, check_ndim, described, raw
+from .checks import (
+    as_variable,
+    check_array,
+    check_integer,
+    check_ndim,
+    described,
+    elements,
+    raw,
+)
 from .numpy_protocol import implements
 
 __all__ = [
@@ -522,7 +530,7 @@ def cast(x, typ) -> Variable:
         return as_variable(x)
     if dtype.kind == "f":
         return Cast(dtype).apply(x)
-    return variable_at(None, array.astype(dtype))
+    return variable_at(None, elements(x).astype(dtype))
 
 
 @implements(np.copy)
@@ -715,8 +723,8 @@ def _at_least(ndim):
     return at_least_of_each
 
 
-def _of_the_array(numpy_function):
-    return lambda x, *arguments, **keywords: numpy_function(x.array, *arguments, **keywords)
+def _of_the_array(numpy_function, array=raw):
+    return lambda x, *arguments, **keywords: numpy_function(array(x), *arguments, **keywords)
 
 
 implements(np.atleast_1d)(_at_least(1))
@@ -732,11 +740,10 @@ for _numpy_function in (
     np.ones_like,
     np.empty_like,
     np.full_like,
-    np.isnan,
-    np.isinf,
-    np.isfinite,
 ):
     implements(_numpy_function)(_of_the_array(_numpy_function))
+for _numpy_function in np.isnan, np.isinf, np.isfinite:
+    implements(_numpy_function)(_of_the_array(_numpy_function, elements))
 
 Variable.reshape = _method_reshape
 Variable.flatten = flatten

@@ -5,13 +5,21 @@ A check costs a comparison or two; its sentence is composed only when it fails.
 
 import numpy as np
 
-from ..backend import is_array, is_integer
+from ..backend import StandIn, is_array, is_integer
 from ..function import variable_at
 from ..variable import Variable
 
 
 def raw(x):
     """The array of a Variable; anything else as it is."""
+    return x.array if isinstance(x, Variable) else x
+
+
+def elements(x):
+    """The same, where it is looked into at once, and what comes of that is not recorded.
+
+    A step of ``scan`` that does so cannot be compiled; it is found out by this.
+    """
     return x.array if isinstance(x, Variable) else x
 
 
@@ -47,6 +55,12 @@ def check_constants(function: str, **arrays) -> None:
                 f"{function}: {name} is a Variable, expected an array: it gets no gradient"
             )
     check_floating(function, **arrays)
+
+
+def refuse_stand_ins(function: str, why: str, *arrays) -> None:
+    """Raise if there is a stand-in: the function does what a compiled ``scan`` could not repeat."""
+    if any([isinstance(x, StandIn) for x in arrays]):
+        raise TypeError(f"{function}: it has no place in compiled code: {why}")
 
 
 def check_integers(function: str, **arrays) -> None:

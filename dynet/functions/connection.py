@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..backend import is_array
+from ..backend import StandIn, is_array
 from ..function import Function
 from ..kernels.connection import add_bias
 from ..kernels.rows import gather
@@ -120,7 +120,11 @@ class EmbedID(Function):
             gy = gy.reshape(ids.size, self.table[1])
         if self.ignore_label is not None:
             looked_up = ids != self.ignore_label
-            gy, ids = gy[looked_up], ids[looked_up]
+            if isinstance(gy, StandIn):  # which has as many rows whatever the ids are
+                ids = np.where(looked_up, ids.astype(np.int64), -1)  # -1 is no row of the table
+                gy = np.where(looked_up[:, None], gy, 0)
+            else:
+                gy, ids = gy[looked_up], ids[looked_up]
         if isinstance(gy, Variable):
             return None, place(gy, ids, self.table)
         if ids.dtype.char in "LQ":

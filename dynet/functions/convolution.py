@@ -6,7 +6,7 @@ from ..function import Function
 from ..kernels import convolution as kernels
 from ..kernels.convolution import Geometry
 from ..variable import Variable
-from .checks import check_floating, check_integer, check_ndim
+from .checks import check_floating, check_integer, check_ndim, refuse_stand_ins
 
 __all__ = ["convolution_1d", "convolution_2d", "deconvolution_2d", "im2col"]
 
@@ -74,6 +74,7 @@ class Convolution2D(Function):
         self.geometry = geometry
 
     def forward(self, x, W, b=None):
+        refuse_stand_ins("convolution", "its threads are its own", x, W)
         self.save(x, W)
         return kernels.convolve(x, W, b, self.geometry)
 
@@ -94,6 +95,7 @@ class Deconvolution2D(Function):
         self.geometry = geometry
 
     def forward(self, x, W, b=None):
+        refuse_stand_ins("convolution", "its threads are its own", x, W)
         self.save(x, W)
         return kernels.deconvolve(x, W, b, self.geometry)
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from ..function import Function
-from ..kernels.arithmetic import each, runnable
+from ..kernels.arithmetic import compiled, each
 from .checks import check_floating
 
 
@@ -41,7 +41,7 @@ class Elementary(Function):
     def forward(self, x):
         if type(x) is not np.ndarray or x.dtype.kind != "f":
             check_floating(public_name(self), x=x)
-        if self.value_kernel is not None and runnable(x):
+        if self.value_kernel is not None and compiled(x):
             y = each(self.value_kernel, (x,), self.settings)
         else:
             y = self.value(x)
@@ -51,7 +51,7 @@ class Elementary(Function):
 
     def backward(self, gy):
         (saved,) = self.saved
-        if self.gradient_kernel is not None and runnable(saved, gy):
+        if self.gradient_kernel is not None and compiled(saved, gy):
             return each(self.gradient_kernel, (saved, gy), self.settings)
         return gy * self.slope(saved)
 

@@ -11,7 +11,7 @@ from .checks import (
     check_integers,
     check_same_shape,
     check_shape,
-    raw,
+    elements,
 )
 from .loss import check_labels, check_scores_and_labels
 
@@ -43,7 +43,7 @@ def accuracy(y, t, ignore_label: int | None = None) -> Variable:
     >>> F.accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1])).item()
     0.5
     """
-    y, t = raw(y), raw(t)
+    y, t = elements(y), elements(t)
     check_scores_and_labels("accuracy", "y", y, t)
     if ignore_label is not None:
         check_integer("accuracy", ignore_label=ignore_label)
@@ -72,7 +72,7 @@ def binary_accuracy(y, t) -> Variable:
     >>> F.binary_accuracy(np.array([-2.0, 3.0, 0.5]), np.array([0, 1, 0])).item()
     0.6666666666666666
     """
-    y, t = raw(y), raw(t)
+    y, t = elements(y), elements(t)
     check_floating("binary_accuracy", y=y)
     check_integers("binary_accuracy", t=t)
     check_same_shape("binary_accuracy", y=y, t=t)
@@ -172,7 +172,7 @@ def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1) -> tupl
 
 def _counts(function, y, t, label_num, ignore_label):
     """Of each class: the rows found to be of it, those rightly so, and those that belong to it."""
-    y, t = raw(y), raw(t)
+    y, t = elements(y), elements(t)
     check_scores_and_labels(function, "y", y, t)
     check_integer(function, ignore_label=ignore_label)
     xp = get_array_module(y)
@@ -229,7 +229,7 @@ def r2_score(pred, true, sample_weight=None, multioutput: str = "uniform_average
     >>> F.r2_score(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0])).item()
     0.5
     """
-    pred, true, weight = raw(pred), raw(true), raw(sample_weight)
+    pred, true, weight = elements(pred), elements(true), elements(sample_weight)
     check_floating("r2_score", pred=pred, true=true)
     check_same_shape("r2_score", pred=pred, true=true)
     check_choice("r2_score", ("uniform_average", "raw_values"), multioutput=multioutput)

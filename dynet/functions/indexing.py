@@ -8,7 +8,7 @@ from ..kernels.indexing import add_at
 from ..terms import At, is_basic_index
 from ..variable import Variable
 from .array import REFUSALS, array_of, flatten, refused
-from .checks import check_array, check_integers, check_ndim, check_shape, normal_axis, raw
+from .checks import check_array, check_integers, check_ndim, check_shape, elements, normal_axis
 from .numpy_protocol import implements
 
 __all__ = [
@@ -64,7 +64,7 @@ def read_index(index):
 
 def _read_part(part):
     if isinstance(part, Variable):
-        return part.array
+        return elements(part)
     if isinstance(part, (list, tuple)):
         part = np.asarray(part)
         return part if part.size else part.astype(np.intp)
@@ -263,7 +263,7 @@ def permutate(x, indices, axis: int = 0, inv: bool = False) -> Variable:
     >>> F.permutate(np.array([1.0, 2.0, 3.0]), np.array([2, 0, 1])).array
     array([3., 1., 2.])
     """
-    indices = raw(indices)
+    indices = elements(indices)
     array = array_of("permutate", x)
     check_integers("permutate", indices=indices)
     axis = normal_axis("permutate", axis, array)

@@ -241,7 +241,7 @@ class Separate(Function):
 
     def forward(self, x):
         self.shape = x.shape
-        if self.axis == 0 and x.ndim > 1:
+        if self.axis == 0 and x.ndim > 1 and type(x) is np.ndarray:
             return tuple(x)
         before = (slice(None),) * self.axis
         return tuple([x[(*before, i, ...)] for i in range(x.shape[self.axis])])

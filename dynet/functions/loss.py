@@ -9,7 +9,15 @@ from ..function import Function
 from ..kernels import loss as kernels
 from ..variable import Variable
 from .activation import relu, softplus
-from .checks import check_choice, check_floating, check_integers, check_ndim, check_same_shape, raw
+from .checks import (
+    check_choice,
+    check_floating,
+    check_integers,
+    check_ndim,
+    check_same_shape,
+    elements,
+    raw,
+)
 from .indexing import place
 from .math import exp, log
 
@@ -275,7 +283,7 @@ def hinge(x, t, norm: str = "L1", reduce: str = "mean") -> Variable:
     """
     check_choice("hinge", ("L1", "L2"), norm=norm)
     check_choice("hinge", ("mean", "no"), reduce=reduce)
-    scores, labels = raw(x), raw(t)
+    scores, labels = raw(x), elements(t)
     check_scores_and_labels("hinge", "x", scores, labels)
     check_ndim("hinge", 2, x=scores)
     check_labels("hinge", "x", scores, labels)

@@ -5,7 +5,7 @@ from numbers import Real
 from ..variable import Variable
 from .activation import relu
 from .arithmetic import where
-from .checks import check_choice, check_floating, check_integers, check_ndim, check_shape, raw
+from .checks import check_choice, check_floating, check_integers, check_ndim, check_shape, elements
 from .linear_algebra import matmul
 from .loss_regression import alike
 from .math import sqrt, square
@@ -41,7 +41,7 @@ def contrastive(x0, x1, y, margin: float = 1, reduce: str = "mean") -> Variable:
     """
     x0, x1 = alike("contrastive", x0=x0, x1=x1)
     check_ndim("contrastive", 2, x0=x0)
-    labels = raw(y)
+    labels = elements(y)
     check_integers("contrastive", y=labels)
     check_shape("contrastive", x0.shape[:1], y=labels)
     margin = _checked_margin("contrastive", margin)
@@ -53,7 +53,7 @@ def contrastive(x0, x1, y, margin: float = 1, reduce: str = "mean") -> Variable:
     similar = labels == 1
     squared = square(x0 - x1).sum(axis=1)
     # The slope of the root at 0 is infinite: it is taken elsewhere, and 0 put in its place.
-    apart = squared.array != 0
+    apart = elements(squared) != 0
     distance = sqrt(squared + ~apart) * apart
     gap = relu(margin - distance)
     # Chosen, not multiplied by 0: the other of the two may be infinite.

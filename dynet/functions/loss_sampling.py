@@ -6,7 +6,15 @@ import numpy as np
 
 from ..backend import get_array_module
 from .activation import softplus
-from .checks import check_choice, check_floating, check_integers, check_ndim, check_shape, raw
+from .checks import (
+    check_choice,
+    check_floating,
+    check_integers,
+    check_ndim,
+    check_shape,
+    elements,
+    raw,
+)
 from .connection import embed_id
 from .indexing import place
 
@@ -57,7 +65,7 @@ def negative_sampling(
     >>> F.negative_sampling(x, np.array([2]), W, first, sample_size=1).item()
     1.3862943611198906
     """
-    labels, table = raw(t), raw(W)
+    labels, table = elements(t), raw(W)
     check_floating("negative_sampling", x=x, W=table)
     check_integers("negative_sampling", t=labels)
     check_ndim("negative_sampling", 2, x=x, W=W)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import random
-from ..backend import get_array_module
+from ..backend import StandIn, get_array_module
 from ..config import config
 from ..function import Function
 from ..kernels import noise as kernels
@@ -26,7 +26,7 @@ class Dropout(Function):
 
     def forward(self, x):
         if self.place is None:
-            self.place = random.reserve(x.size)
+            self.place = _reserve(x)
         return kernels.dropout(x, self.ratio, *self.place)
 
     def backward(self, gy):
@@ -178,7 +178,7 @@ class Zoneout(Function):
         self.ratio = ratio
 
     def forward(self, h, x):
-        y, keep = kernels.zoneout(h, x, self.ratio, *random.reserve(x.size))
+        y, keep = kernels.zoneout(h, x, self.ratio, *_reserve(x))
         self.save(keep)
         return y
 
@@ -220,6 +220,11 @@ def zoneout(h, x, ratio: float = 0.5) -> Variable:
     if not config.train:
         return Add().apply(Mul().apply(h, ratio), Mul().apply(x, 1 - ratio))
     return Zoneout(ratio).apply(h, x)
+
+
+def _reserve(x):
+    """A place in the stream of random numbers, for as many as ``x`` has elements."""
+    return x.reserve(x.size) if isinstance(x, StandIn) else random.reserve(x.size)
 
 
 def _ratio(function, ratio) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..function import Function
 from ..kernels import normalization as kernels
+from ..terms import Sum
 from ..variable import Variable
 from .checks import (
     check_constants,
@@ -16,6 +17,7 @@ from .checks import (
     normal_axes,
     not_negative,
     real,
+    refuse_stand_ins,
 )
 
 __all__ = [
@@ -38,6 +40,7 @@ class BatchNormalization(Function):
         self.axis = axis
 
     def forward(self, x, gamma, beta):
+        refuse_stand_ins("batch_normalization", "it moves running averages", x, gamma, beta)
         check_floating("batch_normalization", x=x, gamma=gamma, beta=beta)
         self.key = key_axes("batch_normalization", x, gamma, self.axis)
         check_shape("batch_normalization", gamma.shape, beta=beta)
@@ -295,7 +298,10 @@ class GroupNormalization(Function):
 
     def backward(self, gy):
         x, gamma, _, stats = self.saved
-        return kernels.group_normalization_grad(x, self.groups, gamma, stats, self.eps, gy)
+        gx, ggamma, gbeta = kernels.group_normalization_grad(
+            x, self.groups, gamma, stats, self.eps, gy
+        )
+        return (gx, Sum(ggamma), Sum(gbeta)) if ggamma.ndim == 2 else (gx, ggamma, gbeta)
 
     def plain(self, x, gamma, beta):
         """The same in ordinary functions."""

@@ -11,7 +11,7 @@ from ..backend import get_array_module
 from ..function import Function
 from ..kernels import reduction as kernels
 from ..variable import Variable
-from .checks import check_floating, check_numbers, normal_axes, normal_axis, raw
+from .checks import check_floating, check_numbers, elements, normal_axes, normal_axis
 from .numpy_protocol import implements
 
 __all__ = [
@@ -195,7 +195,7 @@ def average(x, axis=None, weights=None, keepdims: bool = False) -> Variable:
         weights = weights.transpose(*[int(i) for i in np.argsort(axes)])
         weights = weights.reshape(*[n if i in axes else 1 for i, n in enumerate(x.shape)])
     total = sum(weights, axis, keepdims)
-    if (total.array == 0).any():
+    if (elements(total) == 0).any():
         raise ZeroDivisionError(
             f"average: weights sum to 0, by which nothing can be divided (x: {x.shape}, "
             f"weights: {weights.shape}, axis: {axis})"
@@ -510,7 +510,7 @@ def cumprod(x, axis: int | None = None) -> Variable:
 
 def _place_of(extreme, x, axis):
     """``argmax`` or ``argmin``, by name: a place has no gradient, so nothing is recorded."""
-    x = raw(x)
+    x = elements(x)
     check_numbers(extreme, x=x)
     if axis is not None:
         axis = normal_axis(extreme, axis, x)

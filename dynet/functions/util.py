@@ -9,7 +9,7 @@ from ..config import config, using_config
 from ..function import Function, next_number, variable_at
 from ..higher_order import Identity, backward_recorded
 from ..variable import Leaf, Variable
-from .checks import check_floating, raw, real
+from .checks import check_floating, raw, real, refuse_stand_ins
 
 __all__ = ["clip_gradient", "forget"]
 
@@ -71,6 +71,7 @@ class Forget(Function):
         self.train = config.train
 
     def forward(self, *arrays):
+        refuse_stand_ins("forget", "what it computed is kept aside", *arrays)
         self.save(*arrays[: len(self.saves)])
         outputs, self.outputs = self.outputs, None
         return outputs

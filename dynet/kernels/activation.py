@@ -5,7 +5,8 @@ import math
 import numpy as np
 from numba import njit
 
-from .arithmetic import COMPILED, compiled
+from ..backend import StandIn
+from .arithmetic import COMPILED, each, run, runnable
 from .elementary import exp, expm1, log, log1p, sigmoid
 from .error_function import erfc
 
@@ -240,60 +241,58 @@ def softmax(x, axis):
     """``exp(x)`` over its sum along an axis."""
     if x.size == 0:
         return x.copy()
-    if not compiled(x):
+    if not runnable(x):
         e = np.exp(x - x.max(axis=axis, keepdims=True))
         return e / e.sum(axis=axis, keepdims=True)
     rows = _rows(x, axis)
-    y = np.empty(rows.shape, rows.dtype)
-    softmax_forward(rows, rows.max(axis=1), y)
-    return _unrows(y, x.shape, axis)
+    return _unrows(_of_rows(softmax_forward, rows, rows.max(axis=1)), x.shape, axis)
 
 
 def softmax_grad(y, gy, axis):
     """``y * (gy - (y * gy).sum(axis))``"""
-    if not compiled(y, gy) or y.size == 0:
+    if not runnable(y, gy) or y.size == 0:
         return y * (gy - (y * gy).sum(axis=axis, keepdims=True))
-    return _along(softmax_backward, y, gy, axis)
+    return _unrows(_of_rows(softmax_backward, _rows(y, axis), _rows(gy, axis)), y.shape, axis)
 
 
 def log_softmax(x, axis):
     """``x - log(exp(x).sum(axis))``"""
     if x.size == 0:
         return x.copy()
-    if not compiled(x):
+    if not runnable(x):
         z = x - x.max(axis=axis, keepdims=True)
         return z - np.log(np.exp(z).sum(axis=axis, keepdims=True))
     rows = _rows(x, axis)
-    y = np.empty(rows.shape, rows.dtype)
-    log_softmax_forward(rows, rows.max(axis=1), y)
-    return _unrows(y, x.shape, axis)
+    return _unrows(_of_rows(log_softmax_forward, rows, rows.max(axis=1)), x.shape, axis)
 
 
 def log_softmax_grad(y, gy, axis):
     """``gy - exp(y) * gy.sum(axis)``"""
-    if not compiled(y, gy) or y.size == 0:
+    if not runnable(y, gy) or y.size == 0:
         return gy - np.exp(y) * gy.sum(axis=axis, keepdims=True)
-    return _along(log_softmax_backward, y, gy, axis)
+    return _unrows(_of_rows(log_softmax_backward, _rows(y, axis), _rows(gy, axis)), y.shape, axis)
 
 
-def _along(kernel, y, gy, axis):
-    """What a kernel of rows makes of the rows that lie along an axis."""
-    y_rows, gy_rows = _rows(y, axis), _rows(gy, axis)
-    gx = np.empty(y_rows.shape, y_rows.dtype)
-    kernel(y_rows, gy_rows, gx)
-    return _unrows(gx, y.shape, axis)
+def _of_rows(kernel, rows, others):
+    """What a kernel makes of each row of a matrix, and of what others have in that row."""
+    if isinstance(rows, StandIn):
+        return run(kernel, (rows, others), [(rows.shape, rows.dtype)], by_rows=True)[0]
+    y = np.empty(rows.shape, rows.dtype)
+    kernel(np.ascontiguousarray(rows), np.ascontiguousarray(others), y)
+    return y
 
 
 def _rows(x, axis):
-    """The rows along an axis, as a contiguous matrix."""
+    """The rows along an axis, as a matrix."""
     if axis != x.ndim - 1:
-        x = np.moveaxis(x, axis, -1)
-    return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+        x = x.swapaxes(axis, -1)
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
 
 
 def _unrows(rows, shape, axis):
     """A matrix of rows as an array of some shape, in which they lie along an axis."""
     if axis == len(shape) - 1:
-        return rows.reshape(shape)
-    moved = shape[:axis] + shape[axis + 1 :] + shape[axis : axis + 1]
-    return np.moveaxis(rows.reshape(moved), -1, axis)
+        return rows if len(shape) == 2 else rows.reshape(shape)
+    swapped = list(shape)
+    swapped[axis], swapped[-1] = shape[-1], shape[axis]
+    return rows.reshape(swapped).swapaxes(axis, -1)

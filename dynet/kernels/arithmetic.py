@@ -64,11 +64,8 @@ def each(kernel, arrays, settings=()):
         settings: numbers, which are passed on in that dtype.
     """
     first = arrays[0]
-    if not compiled(*arrays):
-        vectors = [a.reshape(-1) for a in arrays]
-        numbers = [*map(first.dtype.type, settings)]
-        (y,) = run(kernel, vectors, [((first.size,), first.dtype)], numbers, by_rows=True)
-        return y.reshape(first.shape)
+    if isinstance(first, StandIn):
+        return first.each(kernel, arrays, [*map(first.dtype.type, settings)])
     y = np.empty(first.shape, first.dtype)
     kernel(*[a.ravel() for a in arrays], *map(first.dtype.type, settings), y.reshape(-1))
     return y

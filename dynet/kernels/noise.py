@@ -7,8 +7,8 @@ a gradient needs it, instead of being kept.
 import numpy as np
 from numba import njit
 
-from ..backend import get_array_module
-from .arithmetic import check_compiled
+from ..backend import StandIn, get_array_module
+from .arithmetic import check_compiled, run
 
 # An odd number near 2 ** 64 divided by the golden ratio, and two found by search; from Steele,
 # Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014, and Stafford's variant 13 of
@@ -36,6 +36,7 @@ def dropout_to(x, ratio, key, first, y):
         raise ValueError("dropout: the output has another size than the input")
     threshold = np.uint64(ratio * 2.0**64)
     dropped, scale = x.dtype.type(0), x.dtype.type(1 / (1 - ratio))
+    x, y = x.reshape(-1), y.reshape(-1)
     for i in range(x.size):
         kept = bits(key, first + np.uint64(i)) >= threshold
         y[i] = x[i] * (scale if kept else dropped)
@@ -46,6 +47,7 @@ def zoneout_to(h, x, ratio, key, first, keep, y):
     if h.size != x.size or keep.size != x.size or y.size != x.size:
         raise ValueError("zoneout: the arrays have different sizes")
     threshold = np.uint64(ratio * 2.0**64)
+    h, x, keep, y = h.reshape(-1), x.reshape(-1), keep.reshape(-1), y.reshape(-1)
     for i in range(x.size):
         keep[i] = bits(key, first + np.uint64(i)) >= threshold
         y[i] = x[i] if keep[i] else h[i]
@@ -60,6 +62,9 @@ def dropout(x, ratio, key, first):
         key, first (numpy.uint64): of the stream; the number at ``first + i`` decides about the
             element ``i``, in C order.
     """
+    if isinstance(x, StandIn):
+        outputs = [(x.shape, x.dtype)]
+        return run(dropout_to, (x,), outputs, (ratio, key, first), by_rows=True)[0]
     if type(x) is not np.ndarray:
         return x * (kept(x, ratio, key, first) / (1 - ratio)).astype(x.dtype)
     check_compiled("dropout", x)
@@ -73,6 +78,10 @@ def zoneout(h, x, ratio, key, first):
 
     The arguments are as for ``dropout``; ``h`` is of the shape and dtype of ``x``.
     """
+    if isinstance(x, StandIn):
+        outputs = [(x.shape, bool), (x.shape, x.dtype)]
+        keep, y = run(zoneout_to, (h, x), outputs, (ratio, key, first), by_rows=True)
+        return y, keep
     if type(x) is not np.ndarray:
         keep = kept(x, ratio, key, first)
         return get_array_module(x).where(keep, x, h), keep

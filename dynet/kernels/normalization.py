@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from ..backend import get_array_module
-from .arithmetic import check_compiled
+from .arithmetic import check_compiled, run, runnable
 
 _fast = njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
@@ -221,92 +221,109 @@ def maps_backward(x, gamma, stats, eps, gy, gx, ggamma, gbeta):
                 gx[i, j] = scale * (gy[i, j] - g_mean - (x[i, j] - mean) * slope)
 
 
-@_fast
-def groups_forward(x, groups, gamma, beta, eps, y, stats):
-    """Each row of ``x`` normalized to ``y``; its mean and variance to ``stats`` (2, rows).
+@njit(cache=True)
+def _check_groups(rows, width, groups, gamma, stats):
+    if groups < 1 or gamma.size % groups or width % max(gamma.size, 1):
+        raise ValueError("group_normalization: the rows are no whole groups of channels")
+    if (gamma.size == 0 and width > 0) or stats.shape != (rows, 2 * groups):
+        raise ValueError("group_normalization: the arrays' shapes do not agree")
 
-    A row is a group of channels of one example, the rows of an example follow one another, and
-    ``gamma`` and ``beta`` have a number for each channel of an example.
+
+@_fast
+def groups_forward(x, gamma, beta, groups, eps, y, stats):
+    """Each group of channels of each row of ``x`` normalized to ``y``.
+
+    A row is an example: its channels, as many as ``gamma`` and ``beta`` have numbers, follow one
+    another. The groups' means and variances go to ``stats`` (rows, 2 * groups), in turns.
     """
     rows, width = x.shape
-    if groups < 1 or gamma.size == 0 or gamma.size % groups or rows % groups:
-        raise ValueError("group_normalization: the rows are no whole examples")
-    if (
-        width % (gamma.size // groups)
-        or beta.size != gamma.size
-        or y.shape != x.shape
-        or stats.shape != (2, rows)
-    ):
+    _check_groups(rows, width, groups, gamma, stats)
+    if beta.size != gamma.size or y.shape != x.shape:
         raise ValueError("group_normalization: the arrays' shapes do not agree")
-    channels = _position(gamma.size // groups)
-    size = _position(width) // channels
+    if x.size == 0:
+        stats[:] = 0
+        return
+    count = width // groups
+    channels, size = _position(gamma.size // groups), _position(width // gamma.size)
     for i in range(rows):
-        mean = x.dtype.type(_total(x, i, _position(0), _position(width)) / width)
-        var = _squares(x, i, _position(0), _position(width), mean) / width
-        stats[0, i] = mean
-        stats[1, i] = var
-        inv_std = x.dtype.type(1 / math.sqrt(var + eps))
-        first = _position(i % groups) * channels
-        if size == 1:
-            for c in range(channels):
-                y[i, c] = (x[i, c] - mean) * inv_std * gamma[first + c] + beta[first + c]
-        else:
-            for c in range(channels):
-                scale, shift = inv_std * gamma[first + c], beta[first + c]
-                at = c * size
-                for j in range(size):
-                    y[i, at + j] = (x[i, at + j] - mean) * scale + shift
+        for g in range(groups):
+            first = _position(g) * channels
+            end, start = first + channels, first * size
+            mean = x.dtype.type(_total(x, i, start, _position(count)) / count)
+            var = _squares(x, i, start, _position(count), mean) / count
+            stats[i, 2 * g] = mean
+            stats[i, 2 * g + 1] = var
+            inv_std = x.dtype.type(1 / math.sqrt(var + eps))
+            if size == 1:
+                for c in range(first, end):
+                    y[i, c] = (x[i, c] - mean) * inv_std * gamma[c] + beta[c]
+            else:
+                for c in range(first, end):
+                    scale, shift = inv_std * gamma[c], beta[c]
+                    at = c * size
+                    for j in range(at, at + size):
+                        y[i, j] = (x[i, j] - mean) * scale + shift
 
 
 @_fast
-def groups_backward(x, groups, gamma, stats, eps, gy, gx, ggamma, gbeta):
+def groups_backward(x, gamma, stats, gy, groups, eps, gx, sums):
+    """The gradient of ``x``; and what the rows contribute to those of ``gamma`` and ``beta``.
+
+    These go to ``sums``, (rows, 2 * channels) or, for the sum of all rows, (1, 2 * channels): of
+    ``gamma`` first, then of ``beta``. It may end where those of ``beta`` begin, if they are ``gy``.
+    """
     rows, width = x.shape
-    if groups < 1 or gamma.size == 0 or gamma.size % groups or rows % groups:
-        raise ValueError("group_normalization: the rows are no whole examples")
+    _check_groups(rows, width, groups, gamma, stats)
+    of_beta = sums.shape[1] == 2 * gamma.size
     if (
-        width % (gamma.size // groups)
-        or stats.shape != (2, rows)
-        or gy.shape != x.shape
+        gy.shape != x.shape
         or gx.shape != x.shape
-        or ggamma.size != gamma.size
-        or gbeta.size != gamma.size
+        or not (of_beta or sums.shape[1] == gamma.size == width)
+        or not (len(sums) == rows or len(sums) == 1)
     ):
         raise ValueError("group_normalization: the arrays' shapes do not agree")
-    channels = _position(gamma.size // groups)
-    size = _position(width) // channels
-    ggamma[:] = 0
-    gbeta[:] = 0
+    sums[:] = 0
+    if x.size == 0:
+        return
+    count = width // groups
+    channels, size = _position(gamma.size // groups), _position(width // gamma.size)
     for i in range(rows):
-        mean = stats[0, i]
-        inv_std = x.dtype.type(1 / math.sqrt(stats[1, i] + eps))
-        first = _position(i % groups) * channels
-        g_mean, slope = x.dtype.type(0), x.dtype.type(0)
-        if size == 1:
-            for c in range(channels):
-                x_hat = (x[i, c] - mean) * inv_std
-                gbeta[first + c] += gy[i, c]
-                ggamma[first + c] += gy[i, c] * x_hat
-                g_mean += gy[i, c] * gamma[first + c]
-                slope += gy[i, c] * gamma[first + c] * x_hat
-        else:
-            for c in range(channels):
-                total, product = _products(x, gy, i, c * size, size, mean)
-                gbeta[first + c] += total
-                ggamma[first + c] += product * inv_std
-                g_mean += total * gamma[first + c]
-                slope += product * inv_std * gamma[first + c]
-        g_mean *= inv_std / width
-        slope *= inv_std * inv_std / width
-        if size == 1:
-            for c in range(channels):
-                scale = gamma[first + c] * inv_std
-                gx[i, c] = gy[i, c] * scale - g_mean - (x[i, c] - mean) * slope
-        else:
-            for c in range(channels):
-                scale = gamma[first + c] * inv_std
-                at = c * size
-                for j in range(size):
-                    gx[i, at + j] = gy[i, at + j] * scale - g_mean - (x[i, at + j] - mean) * slope
+        row = sums[i if len(sums) == rows else 0]
+        gammas, betas = row[: gamma.size], row[gamma.size :]
+        for g in range(groups):
+            mean = stats[i, 2 * g]
+            inv_std = x.dtype.type(1 / math.sqrt(stats[i, 2 * g + 1] + eps))
+            first = _position(g) * channels
+            end = first + channels
+            g_mean, slope = x.dtype.type(0), x.dtype.type(0)
+            if size == 1:
+                for c in range(first, end):
+                    x_hat = (x[i, c] - mean) * inv_std
+                    gammas[c] += gy[i, c] * x_hat
+                    g_mean += gy[i, c] * gamma[c]
+                    slope += gy[i, c] * gamma[c] * x_hat
+                if of_beta:
+                    for c in range(first, end):
+                        betas[c] += gy[i, c]
+            else:
+                for c in range(first, end):
+                    total, product = _products(x, gy, i, c * size, size, mean)
+                    gammas[c] += product * inv_std
+                    betas[c] += total
+                    g_mean += total * gamma[c]
+                    slope += product * inv_std * gamma[c]
+            g_mean *= inv_std / count
+            slope *= inv_std * inv_std / count
+            if size == 1:
+                for c in range(first, end):
+                    scale = gamma[c] * inv_std
+                    gx[i, c] = gy[i, c] * scale - g_mean - (x[i, c] - mean) * slope
+            else:
+                for c in range(first, end):
+                    scale = gamma[c] * inv_std
+                    at = c * size
+                    for j in range(at, at + size):
+                        gx[i, j] = gy[i, j] * scale - g_mean - (x[i, j] - mean) * slope
 
 
 def batch_normalization(x, gamma, beta, eps):
@@ -382,46 +399,66 @@ def group_normalization(x, groups, gamma, beta, eps, function="group_normalizati
         function (str): who asks, for messages.
 
     Returns:
-        tuple: the result, and the groups' means and variances, ``(2, N * groups)``.
+        tuple: the result, and the groups' means and variances, in turns, ``(N, 2 * groups)``.
     """
-    rows = rows_of(x, groups)
     if type(x) is np.ndarray:
-        rows = np.ascontiguousarray(rows)
-        y = np.empty(rows.shape, x.dtype)
-        stats = np.empty((2, len(rows)), x.dtype)
-        gamma, beta = np.ascontiguousarray(gamma), np.ascontiguousarray(beta)
-        if x.size:
-            check_compiled(function, x)
-            groups_forward(rows, groups, gamma, beta, eps, y, stats)
-        return y if x.ndim == 2 and groups == 1 else y.reshape(x.shape), stats
+        check_compiled(function, x)
+        rows = _examples(x)
+        y, stats = np.empty(rows.shape, x.dtype), np.empty((len(x), 2 * groups), x.dtype)
+        rows, gamma, beta = map(np.ascontiguousarray, (rows, gamma, beta))
+        groups_forward(rows, gamma, beta, groups, eps, y, stats)
+        return y if x.ndim == 2 else y.reshape(x.shape), stats
+    if runnable(x):
+        rows = _examples(x)
+        outputs = [(rows.shape, x.dtype), ((len(x), 2 * groups), x.dtype)]
+        y, stats = run(groups_forward, (rows, gamma, beta), outputs, (groups, eps), by_rows=True)
+        return y.reshape(x.shape), stats
     xp = get_array_module(x)
+    rows = rows_of(x, groups)
     mean = rows.mean(axis=1, keepdims=True)
     d = rows - mean
     var = (d * d).mean(axis=1, keepdims=True)
     x_hat = (d / xp.sqrt(var + eps)).reshape(len(x), gamma.size, -1)
     y = x_hat * gamma[:, None] + beta[:, None]
-    return y.reshape(x.shape), xp.concatenate([mean, var], axis=1).T
+    stats = xp.concatenate([mean, var], axis=1).reshape(len(x), 2 * groups)
+    return y.reshape(x.shape), stats
 
 
 def group_normalization_grad(x, groups, gamma, stats, eps, gy):
-    """The gradients of ``x``, ``gamma`` and ``beta``; ``stats`` as ``group_normalization`` gave."""
-    rows = rows_of(x, groups)
+    """The gradients of ``x``, ``gamma`` and ``beta``; ``stats`` as ``group_normalization`` gave it.
+
+    Of stand-ins it gives in place of the latter two what each example contributes to them,
+    ``(N, C)``: all that is done here is done row by row.
+    """
+    channels = gamma.size
     if type(x) is np.ndarray:
-        rows = np.ascontiguousarray(rows)
-        gx = np.empty(rows.shape, x.dtype)
-        ggamma, gbeta = np.zeros(gamma.size, x.dtype), np.zeros(gamma.size, x.dtype)
-        gy = np.ascontiguousarray(rows_of(gy, groups))
-        if x.size:
-            gamma = np.ascontiguousarray(gamma)
-            groups_backward(rows, groups, gamma, stats, eps, gy, gx, ggamma, gbeta)
-        return gx if x.ndim == 2 and groups == 1 else gx.reshape(x.shape), ggamma, gbeta
-    mean, inv_std = stats[0][:, None], 1 / get_array_module(x).sqrt(stats[1] + eps)[:, None]
+        rows = _examples(x)
+        gx, sums = np.empty(rows.shape, x.dtype), np.empty((1, 2 * channels), x.dtype)
+        rows, gamma, gy = map(np.ascontiguousarray, (rows, gamma, _examples(gy)))
+        groups_backward(rows, gamma, stats, gy, groups, eps, gx, sums)
+        sums = sums[0]
+        return gx if x.ndim == 2 else gx.reshape(x.shape), sums[:channels], sums[channels:]
+    if runnable(x, gy):
+        rows, gy = _examples(x), _examples(gy)
+        ends_early = rows.shape[1] == channels
+        of_sums = len(x), channels if ends_early else 2 * channels
+        arrays, outputs = (rows, gamma, stats, gy), [(rows.shape, x.dtype), (of_sums, x.dtype)]
+        gx, sums = run(groups_backward, arrays, outputs, (groups, eps), by_rows=True)
+        gbetas = gy if ends_early else sums[:, channels:]
+        return gx.reshape(x.shape), sums[:, :channels], gbetas
+    rows, stats = rows_of(x, groups), stats.reshape(-1, 2)
+    mean, inv_std = stats[:, :1], 1 / get_array_module(x).sqrt(stats[:, 1:] + eps)
     x_hat = (rows - mean) * inv_std
-    gy = gy.reshape(len(x), gamma.size, -1)
+    gy = gy.reshape(len(x), channels, -1)
     gbeta, ggamma = gy.sum(axis=(0, 2)), (gy * x_hat.reshape(gy.shape)).sum(axis=(0, 2))
     h = (gy * gamma[:, None]).reshape(rows.shape)
     h_mean, slope = h.mean(axis=1, keepdims=True), (h * x_hat).mean(axis=1, keepdims=True)
     return (inv_std * (h - h_mean - x_hat * slope)).reshape(x.shape), ggamma, gbeta
+
+
+def _examples(x):
+    """``(N, C, ...)`` as ``(N, C * ...)``."""
+    return x if x.ndim == 2 else x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def rows_of(x, groups):

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from ..backend import get_array_module
-from .arithmetic import compiled
+from .arithmetic import compiled, run, runnable
 
 # NumPy begins a loop anew for each stretch that it reduces. If they are no longer than this, that
 # takes more of its time than the elements do.
@@ -141,10 +141,8 @@ def product_of_others(x, gy):
     Returns:
         array: ``(rows, n)``.
     """
-    if compiled(x, gy):
-        gx = np.empty(x.shape, x.dtype)
-        product_of_others_to(np.ascontiguousarray(x), np.ascontiguousarray(gy), gx)
-        return gx
+    if runnable(x, gy):
+        return run(product_of_others_to, (x, gy), [(x.shape, x.dtype)], by_rows=True)[0]
     return gy[:, None] * _product_before(x) * _product_before(x[:, ::-1])[:, ::-1]
 
 
@@ -158,10 +156,8 @@ def cumprod_grad(x, gy):
     Returns:
         array: ``(rows, n)``.
     """
-    if compiled(x, gy):
-        gx = np.empty(x.shape, x.dtype)
-        cumprod_backward(np.ascontiguousarray(x), np.ascontiguousarray(gy), gx)
-        return gx
+    if runnable(x, gy):
+        return run(cumprod_backward, (x, gy), [(x.shape, x.dtype)], by_rows=True)[0]
     later = gy.copy()
     for j in range(x.shape[1] - 2, -1, -1):
         later[:, j] += x[:, j + 1] * later[:, j + 1]

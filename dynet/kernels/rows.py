@@ -3,8 +3,8 @@
 import numpy as np
 from numba import njit
 
-from ..backend import get_array_module
-from .arithmetic import compiled
+from ..backend import StandIn, get_array_module
+from .arithmetic import compiled, run, runnable
 
 
 @njit(cache=True)
@@ -81,6 +81,10 @@ def gather(ids, table, ignore=None):
     Raises:
         IndexError: an id is outside the table.
     """
+    if isinstance(ids, StandIn) and runnable(table):
+        outputs = [((ids.size, table.shape[1]), table.dtype)]
+        settings = ignore is not None, ignore or 0
+        return run(gather_rows, (ids, table), outputs, settings, by_rows=True)[0]
     if compiled(table):
         y = np.empty((ids.size, table.shape[1]), table.dtype)
         wrong = gather_rows(ids, table, ignore is not None, ignore or 0, y)

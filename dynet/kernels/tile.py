@@ -21,7 +21,7 @@ ROWS = 8 if _WIDE else 4
 _INT = ir.IntType(64)
 
 
-class _Code:
+class Code:
     """Writes instructions for vectors of numbers of one type."""
 
     def __init__(self, context, builder, types_, arguments):
@@ -155,7 +155,7 @@ def _make_correlate(vectors):
         _checked((a, B, start, out), (rows, steps))
 
         def codegen(context, builder, signature, arguments):
-            code = _Code(context, builder, signature.args, arguments)
+            code = Code(context, builder, signature.args, arguments)
             *operands, start, at_start, out, at, stride = code.arguments
             begin = [code.load(start, code.plus(at_start, v * code.lanes)) for v in range(vectors)]
             totals = code.sums_of_products([begin] * ROWS, *operands)
@@ -180,7 +180,7 @@ def _make_accumulate(vectors):
         _checked((a, B, out), (rows, steps))
 
         def codegen(context, builder, signature, arguments):
-            code = _Code(context, builder, signature.args, arguments)
+            code = Code(context, builder, signature.args, arguments)
             *operands, out, at = code.arguments
             places = [
                 [code.plus(at, (r * vectors + v) * code.lanes) for v in range(vectors)]
@@ -208,7 +208,7 @@ def transpose(typingctx, a, begin, row, out, to, column):
     _checked((a, out), ())
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature.args, arguments)
+        code = Code(context, builder, signature.args, arguments)
         a, begin, row, out, to, column = code.arguments
         rows = [code.load(a, code.plus(begin, code.times(row, r))) for r in range(ROWS)]
         for lane, x in enumerate(code.columns(rows)):
@@ -224,7 +224,7 @@ def copy(typingctx, a, begin, out, to, n):
     _checked((a, out), ())
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature.args, arguments)
+        code = Code(context, builder, signature.args, arguments)
         a, begin, out, to, n = code.arguments
         cgutils.raw_memcpy(
             builder, builder.gep(out, [to]), builder.gep(a, [begin]), n, code.bits // 8

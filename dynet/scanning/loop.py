@@ -13,7 +13,7 @@ from .. import random
 from ..backend import get_array_module, is_integer
 from ..config import config, no_backprop_mode, using_config
 from ..function import variable_at
-from ..functions import stack
+from ..functions import get_item, stack
 from ..functions.checks import as_variable, raw
 from ..variable import Variable
 from .replay import attempt
@@ -76,8 +76,9 @@ class Steps:
         """The leaves of the x of the ``t``-th step that runs."""
         i = self.length - 1 - t if self.reverse else t
         return [
-            leaf[i]
-            if isinstance(leaf, Variable) and leaf.requires_grad
+            # While a step is being read, whatever this loop does in it has to be noted.
+            get_item(leaf, i)
+            if config.hooks or (isinstance(leaf, Variable) and leaf.requires_grad)
             # With `...` an array without axes is an array still.
             else variable_at(None, raw(leaf)[i, ...])
             for leaf in self.xs
@@ -157,7 +158,7 @@ class Steps:
 
 def _stacked(column):
     """One leaf of y at all time steps as one Variable: a constant, if no gradient is wanted."""
-    if any([v.node is not None for v in column]):
+    if config.hooks or any([v.node is not None for v in column]):
         return stack(column)
     arrays = [v.array for v in column]
     return variable_at(None, get_array_module(arrays[0]).stack(arrays))

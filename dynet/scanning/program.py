@@ -52,6 +52,7 @@ class Program(NamedTuple):
         carry, ys (list of Ref): what the step returns.
         gcarry, gxs (dict): by the number of a leaf, the ``Ref`` of its gradient.
         terms (list of Term): the gradients of what it closes over.
+        reached (set): the numbers of the leaves of the carry that a gradient arrives at.
     """
 
     trace: Trace
@@ -60,6 +61,7 @@ class Program(NamedTuple):
     gcarry: dict
     gxs: dict
     terms: list
+    reached: set
 
 
 def wanted(record: Record, carry: tuple, xs: tuple) -> Wanted:
@@ -83,20 +85,29 @@ def wanted(record: Record, carry: tuple, xs: tuple) -> Wanted:
 
 
 def _calls_that_want(record, given):
+    """For each call, which of its outputs want a gradient."""
     calls = []
     for call in record.calls:
-        calls.append(call.records and any(_wants(s, given, calls) for s in call.sources))
+        wants = call.records and any(_wants(s, given, calls) for s in call.sources)
+        calls.append([wants and dtype.kind == "f" for _, dtype in call.outputs])
     return calls
 
 
 def _wants(source, given, calls):
     kind, i = source
     if isinstance(kind, int):
-        return calls[kind]
+        return calls[kind][i]
     return kind in given and given[kind][i]
 
 
-def build(record: Record, likes: dict, rows: int | None, want: Wanted, gys: tuple | None):
+def build(
+    record: Record,
+    likes: dict,
+    rows: int | None,
+    want: Wanted,
+    gcarry: tuple,
+    gys: tuple | None,
+) -> Program:
     """The program of a record.
 
     Args:
@@ -104,6 +115,7 @@ def build(record: Record, likes: dict, rows: int | None, want: Wanted, gys: tupl
         likes: of each leaf of ``"carry"`` and ``"x"`` the shape and dtype.
         rows: how many rows the batch has, for a program by rows.
         want: which gradients are wanted.
+        gcarry: of each leaf of the carry that a step returns whether it has a gradient.
         gys: of each y whether it has a gradient; ``None`` for a program without a backward pass.
 
     Raises:
@@ -143,7 +155,7 @@ def build(record: Record, likes: dict, rows: int | None, want: Wanted, gys: tupl
     if any(ref.batch not in (0, None) or ref.value.partial for ref in (*carry, *ys)):
         raise NotByRows
     if gys is None:
-        return Program(trace, carry, ys, {}, {}, [])
+        return Program(trace, carry, ys, {}, {}, [], set())
 
     trace.late = True
     arrived = {}
@@ -152,7 +164,7 @@ def build(record: Record, likes: dict, rows: int | None, want: Wanted, gys: tupl
             gy = _given(trace, "gy", i, ref.shape, ref.value.dtype)
             arrived.setdefault(record.ys[i], []).append(gy)
     for i, ref in enumerate(carry):
-        if want.carry[i]:
+        if gcarry[i]:
             gy = _given(trace, "gcarry", i, ref.shape, ref.value.dtype)
             arrived.setdefault(record.carry[i], []).append(gy)
     given = {"carry": want.carry, "x": want.xs, "external": want.externals}
@@ -160,7 +172,7 @@ def build(record: Record, likes: dict, rows: int | None, want: Wanted, gys: tupl
     for number in reversed(range(len(functions))):
         call, function = record.calls[number], functions[number]
         gys_of = [_total(trace, arrived.get((number, i)), env[number, i]) for i in range(len(call.outputs))]
-        if not calls[number] or all(gy is None for gy in gys_of):
+        if not any(calls[number]) or all(gy is None for gy in gys_of):
             continue
         function.inputs = tuple(
             [function if _wants(s, given, calls) else None for s in call.sources]
@@ -171,17 +183,20 @@ def build(record: Record, likes: dict, rows: int | None, want: Wanted, gys: tupl
             if node is not None and gx is not None:
                 arrived.setdefault(source, []).append(gx)
 
-    gcarry, gxs, sums = {}, {}, []
-    for i, wants in enumerate(want.carry):
-        if wants:
-            gcarry[i] = _gradient(trace, arrived, "carry", i, env)
+    gradients, gxs, sums = {}, {}, []
+    reached = {i for i in range(len(carry)) if ("carry", i) in arrived}
+    for i, has in enumerate(gcarry):
+        if has:
+            # What no step reads has no gradient at the step before.
+            arrived.setdefault(("carry", i), [0])
+            gradients[i] = _gradient(trace, arrived, "carry", i, env)
     for i, wants in enumerate(want.xs):
-        if wants:
+        if wants and ("x", i) in arrived:
             gxs[i] = _gradient(trace, arrived, "x", i, env)
     for i, wants in enumerate(want.externals):
         if wants:
             sums += _terms(trace, i, arrived.get(("external", i), ()), env["external", i])
-    return Program(trace, carry, ys, gcarry, gxs, sums)
+    return Program(trace, carry, ys, gradients, gxs, sums, reached)
 
 
 def _given(trace, kind, i, shape, dtype):
@@ -204,15 +219,11 @@ def _read(call, which, rule, arguments):
     name = call.cls.__name__
     try:
         return rule(*arguments)
-    except (NotByRows, Obstacle):
-        raise
     except Untraceable as error:
         raise Obstacle(
             f"the {which} of {name} cannot be compiled: {error} ({call.line})"
         ) from error
     except Exception as error:
-        if isinstance(error.__cause__ or error.__context__, NotByRows):
-            raise NotByRows from error
         raise Obstacle(
             f"the {which} of {name} cannot be compiled: it raises {type(error).__name__}: {error} "
             f"({call.line})"
@@ -254,11 +265,9 @@ def _dense(trace, gx, like):
 
 
 def _gradient(trace, arrived, kind, i, env):
-    """The gradient of a leaf, which may be zeros."""
+    """The gradient of a leaf."""
     like = env[kind, i]
-    gx = _total(trace, arrived.get((kind, i)), like)
-    if gx is None:
-        gx = trace.fill(like.shape, 0, like.dtype, like.ref.batch)
+    gx = _total(trace, arrived[kind, i], like)
     if gx.ref.value.partial or gx.ref.batch != like.ref.batch:
         raise NotByRows
     return _own(trace, gx, copy=True)

@@ -15,14 +15,15 @@ import numpy as np
 from .. import debugging
 from ..backend import is_array
 from ..config import config
-from ..function import Function, variable_at
+from ..function import Function, Output, variable_at
 from ..function_hooks import FunctionHook
 from ..variable import Variable
 
 _running = threading.local()
+_all_running = []  # the recorders of all threads
 
 # Rooms that may look at a Variable's array: the tape and the functions, which are noted.
-_TRUSTED = ("dynet.function", "dynet.variable", "dynet.higher_order", "dynet.scanning.")
+_TRUSTED = ("dynet.function", "dynet.variable", "dynet.higher_order", "dynet.scanning.", "dynet.backend")
 
 
 class Obstacle(Exception):
@@ -35,15 +36,25 @@ class Watched(Variable):
     __slots__ = ()
 
 
-def _by_whom():
-    """The module of whoever called the method of a Watched that calls this."""
-    return sys._getframe(2).f_globals.get("__name__", "")
+def _is_trusted():
+    """Whether it is the tape or a function that called the method of a Watched that calls this.
+
+    Not where it hands out elements: in a comparison, or by the functions' own ``elements``.
+    """
+    frame = sys._getframe(2)
+    name = frame.f_code.co_name
+    if name == "raw":
+        frame = frame.f_back
+    trusted = frame.f_globals.get("__name__", "").startswith(_TRUSTED)
+    return trusted and name not in ("elements", "compared")
 
 
 def _note(what):
     recorder = getattr(_running, "recorder", None)
-    if recorder is not None and recorder.obstacle is None:
-        recorder.obstacle = f"{what} ({debugging.user_line()})"
+    # In a thread that the step has started, nobody knows whose Variable it is.
+    for recorder in _all_running if recorder is None else [recorder]:
+        if recorder.obstacle is None:
+            recorder.obstacle = f"{what} ({debugging.user_line()})"
 
 
 def _watch(name, what, trusted):
@@ -51,12 +62,12 @@ def _watch(name, what, trusted):
     if isinstance(original, property) or not callable(original):
 
         def get(self):
-            if not (trusted and _by_whom().startswith(_TRUSTED)):
+            if not (trusted and _is_trusted()):
                 _note(what)
             return original.__get__(self)
 
         def put(self, value):
-            if not _by_whom().startswith(_TRUSTED):
+            if not _is_trusted():
                 _note(f"it sets a Variable's {name}")
             original.__set__(self, value)
 
@@ -64,14 +75,14 @@ def _watch(name, what, trusted):
         return
 
     def method(self, *args, **kwargs):
-        if not (trusted and _by_whom().startswith(_TRUSTED)):
+        if not (trusted and _is_trusted()):
             _note(what)
         return original(self, *args, **kwargs)
 
     setattr(Watched, name, method)
 
 
-for _name in ("array", "__len__"):
+for _name in ("array", "__len__", "node", "requires_grad"):
     _watch(_name, f"it looks at a Variable's {_name.strip('_')}", trusted=True)
 for _name in ("__bool__", "__int__", "__float__", "item", "__repr__", "__array__", "__getstate__"):
     _watch(_name, f"it looks at a Variable's elements by {_name.strip('_')}", trusted=False)
@@ -91,7 +102,7 @@ class Call(NamedTuple):
     Attributes:
         cls: the function's class.
         settings: what was in its attributes before it ran.
-        frozen: the same, comparable.
+        frozen: settings and sources, comparable.
         sources: where each input comes from: ``("x", i)``, ``("carry", i)``, ``("external", i)``,
             ``("constant", value)``, or the number of an earlier call and which of its outputs.
         outputs: the shape and dtype of each.
@@ -133,8 +144,9 @@ class Recorder(FunctionHook):
         self._places = {}  # of arrays by id: where they come from
         self._kept = []  # those arrays, so that no other gets their id
         self._made = []  # weak references to the Variables that are watched
-        self._lines = []
         self._open = None
+        self._prints = []  # of the externals, when they were first read
+        self.functions = []
 
     def run(self, steps, carry, x):
         """Run the step; returns its new carry and y, as lists of Variables.
@@ -148,13 +160,15 @@ class Recorder(FunctionHook):
         for kind, variables in given.items():
             for i, v in enumerate(variables):
                 self._follow(v, (kind, i))
-        config.hooks = (*hooks, self)
+        config.hooks = self._hooks = (*hooks, self)
         _running.recorder = self
+        _all_running.append(self)
         try:
             carry, ys = steps(given.pop("carry"), given.pop("x"))
         finally:
             config.hooks = hooks
             _running.recorder = before
+            _all_running.remove(self)
             self._release()
         return carry, ys
 
@@ -166,20 +180,31 @@ class Recorder(FunctionHook):
 
     def someone_keeps(self) -> str | None:
         """What still holds a Variable of the step, when all that is known of has let go."""
-        alive = sum([reference() is not None for reference, _ in self._made])
-        if not alive:
-            return None
-        where = next(where for reference, where in self._made if reference() is not None)
-        return f"it keeps a Variable outside its carry and y: {where}"
+        for reference, where in self._made:
+            if reference() is not None:
+                return f"it keeps a Variable outside its carry and y: {where}"
+        return None
+
+    def what_changed(self) -> str | None:
+        """Which array the step closes over and changes in place; ``None`` if it changes none."""
+        for (x, _), before in zip(self.externals, self._prints, strict=True):
+            if fingerprint(x) != before:
+                return f"it changes an array in place that it computes with, {x.dtype} {x.shape}"
+        return None
 
     def forget(self):
         """Let go of the arrays."""
         self._places.clear()
         self._kept.clear()
+        self.functions.clear()
 
     def _stand_in(self, v):
         # Another array object with the same elements: each is known by where it comes from.
-        return variable_at(v.node, v.array.view())
+        if not type(v).__module__.startswith("dynet."):
+            self.obstacle = f"it is given a {type(v).__name__}, which is more than a Variable"
+        other = variable_at(v.node, v.array.view())
+        other.name = v.name
+        return other
 
     def _follow(self, v, place, where="one that it was given"):
         self._places[id(v.array)] = place
@@ -197,11 +222,15 @@ class Recorder(FunctionHook):
         if not is_array(x):
             return "constant", x
         place = self._places.get(id(x))
-        if place is not None:
-            return place
-        self.externals.append((x, node))
-        self._kept.append(x)
-        place = self._places[id(x)] = ("external", len(self.externals) - 1)
+        if place is None:
+            # One array may be a Variable's here and a constant there.
+            key = id(x), node and id(node)
+            place = self._places.get(key)
+            if place is None:
+                self.externals.append((x, node))
+                self._prints.append(fingerprint(x))
+                self._kept.append(x)
+                place = self._places[key] = ("external", len(self.externals) - 1)
         return place
 
     # -- as a hook ---------------------------------------------------------------------------
@@ -210,30 +239,51 @@ class Recorder(FunctionHook):
         if self._open is not None:
             self.obstacle = self.obstacle or f"{self._open[0].name} calls {function.name} inside"
             return
-        settings = _settings(function)
-        self._open = function, settings, self._frozen(function, settings), debugging.user_line()
+        line = debugging.user_line()
+        if config.hooks is not self._hooks or config.debug:
+            what = "turns on debug mode" if config.debug else "has a hook of its own"
+            self.obstacle = self.obstacle or f"it {what} ({line})"
+        self._open = function, _settings(function), line
 
-    def _frozen(self, function, settings):
+    def _frozen(self, function, settings, sources, line):
         try:
-            return freeze(settings)
+            constants = [s if s[0] != "constant" else ("constant", freeze(s[1])) for s in sources]
+            return freeze(settings), tuple(constants)
         except TypeError as error:
-            self.obstacle = self.obstacle or f"{function.name} has {error}"
+            self.obstacle = self.obstacle or f"{function.name} has {error} ({line})"
             return ()
 
     def forward_return(self, function, ys):
         if self._open is None or self._open[0] is not function:
             return
-        _, settings, frozen, line = self._open
+        _, settings, line = self._open
         self._open = None
         recorded = hasattr(function, "number")
         nodes = function.inputs if recorded else [None] * len(self._xs)
         sources = tuple([self._source(x, n) for x, n in zip(self._xs, nodes, strict=True)])
         variables = ys if type(ys) is tuple else (ys,)
         outputs = tuple([(v.shape, v.dtype) for v in variables])
+        self.functions.append(function)
+        if not type(function).__module__.startswith("dynet."):
+            left = {n: a for n, a in _settings(function).items() if is_array(a)}
+            for name in left:
+                if left[name] is not settings.get(name):
+                    self.obstacle = self.obstacle or (
+                        f"{function.name} keeps an array in self.{name}, where anybody may look at "
+                        f"it; self.save(...) keeps one for backward ({line})"
+                    )
         call = len(self.calls)
         records = config.enable_backprop
         self.calls.append(
-            Call(type(function), settings, frozen, sources, outputs, records, line)
+            Call(
+                type(function),
+                settings,
+                self._frozen(function, settings, sources, line),
+                sources,
+                outputs,
+                records,
+                line,
+            )
         )
         for i, v in enumerate(variables):
             if id(v.array) in self._places:  # the function gave what it got
@@ -245,6 +295,43 @@ class Recorder(FunctionHook):
 
     def backward_preprocess(self, function, gys):
         self.obstacle = self.obstacle or f"it runs a backward pass ({debugging.user_line()})"
+
+
+def keeper_of_functions(recorders, variables) -> str | None:
+    """What holds a function that steps called, besides the tape and some Variables; or ``None``.
+
+    Nothing can refer weakly to a function, so its references are counted.
+    """
+    functions = [f for recorder in recorders for f in recorder.functions]
+    calls = [call for recorder in recorders for call in recorder.calls]
+    holders = [*[(v.node,) for v in variables], *[getattr(f, "inputs", ()) for f in functions]]
+    outputs = {id(node): node for holder in holders for node in holder if type(node) is Output}
+    holders += [(output.function,) for output in outputs.values()]
+    held = {}
+    for holder in holders:
+        for node in holder:
+            held[id(node)] = held.get(id(node), 0) + 1
+    del holders, holder, node
+    while functions:
+        f, call = functions.pop(), calls.pop()
+        # Besides those: the recorder's list, the name `f`, and the argument of getrefcount.
+        if sys.getrefcount(f) - 3 > held.get(id(f), 0):
+            return f"it keeps the function {call.cls.__name__}, or its record ({call.line})"
+    return None
+
+
+# Of larger arrays, in bytes, only some elements are looked at.
+LARGE = 1 << 22
+
+
+def fingerprint(x):
+    """A number that changes when an array does: the sum of its bits."""
+    if type(x) is not np.ndarray or x.dtype.kind not in "biuf" or x.dtype.itemsize > 8:
+        return None
+    bits = x.view(f"u{x.dtype.itemsize}")
+    if x.nbytes > LARGE:
+        bits = bits[:: x.nbytes // LARGE + 1]
+    return int(bits.sum(dtype=np.uint64))
 
 
 _TAPE_S_OWN = frozenset(("inputs", "saved", "seen", "notes", "number"))
@@ -302,34 +389,35 @@ def compare(first: Record, second: Record) -> None:
                 f"second ({b.line})"
             )
         name = f"{a.cls.__name__} ({a.line})"
-        if a.frozen != b.frozen:
+        if a.frozen[0] != b.frozen[0]:
             raise Obstacle(f"{name} had other settings in its second run")
         if a.outputs != b.outputs:
             raise Obstacle(f"{name} gave {_shapes(a)} in its first run, {_shapes(b)} in its second")
-        if _frozen_sources(a.sources) != _frozen_sources(b.sources):
+        if a.frozen[1] != b.frozen[1]:
             raise Obstacle(f"{name} was called with something else in its second run")
         if a.records != b.records:
             raise Obstacle(f"{name} was recorded in one run and not in the other")
-        for kind, i in [s for s in a.sources if s[0] == "external"]:
-            if first.externals[i][0] is not second.externals[i][0]:
-                raise Obstacle(
-                    f"{name} got an array that is another one in every run; if it is constant, "
-                    "make it once, outside the step"
-                )
+        for _, i in [s for s in a.sources if s[0] == "external"]:
+            _check_same(f"{name} got", first.externals[i], second.externals[i])
     if len(first.calls) != len(second.calls):
         counts = len(first.calls), len(second.calls)
         raise Obstacle("it called {} functions in its first run, {} in its second".format(*counts))
     for what, a, b in ("carry", first.carry, second.carry), ("y", first.ys, second.ys):
         for i, (s, t) in enumerate(zip(a, b, strict=True)):
-            same = s == t
-            if same and s[0] == "external":
-                same = first.externals[s[1]][0] is second.externals[t[1]][0]
-            if not same:
+            if s != t:
                 raise Obstacle(f"leaf {i} of its {what} came from somewhere else in its second run")
+            if s[0] == "external":
+                _check_same(
+                    f"leaf {i} of its {what} is", first.externals[s[1]], second.externals[s[1]]
+                )
 
 
-def _frozen_sources(sources):
-    return [(s[0], freeze(s[1])) if s[0] == "constant" else s for s in sources]
+def _check_same(what, first, second):
+    if first[0] is not second[0] or first[1] is not second[1]:
+        raise Obstacle(
+            f"{what} an array that is another one in every run; if it is constant, make it once, "
+            "outside the step"
+        )
 
 
 def _shapes(call):

@@ -6,10 +6,12 @@ that the plain loop goes on from there. What it gives is one ``Function`` on the
 
 import copy
 import math
+import random as std_random
 import warnings
 from typing import NamedTuple
 
 import numpy as np
+from numba.core.errors import NumbaError
 
 from .. import random
 from ..backprop import sweep
@@ -18,12 +20,13 @@ from ..function import Function, variable_at
 from ..functions.checks import raw
 from ..functions.util import Forget
 from ..kernels.threads import available_cores, share
+from ..terms import SPARSE, Rows, dense
 from ..variable import Variable
 from . import code
 from .compiled import function_of
 from .program import build, wanted
-from .record import Obstacle, Recorder, compare, freeze
-from .traced import NotByRows
+from .record import Obstacle, Recorder, compare, keeper_of_functions
+from .traced import NotByRows, Untraceable
 
 # A block of steps has so many bytes of each factor of a product that is taken over all of them.
 BLOCK = 1 << 16
@@ -51,11 +54,14 @@ class Outcome(NamedTuple):
 
 def attempt(steps) -> Outcome:
     """Run all steps of a scan compiled, or the first one or two in Python, and say why no more."""
-    if any(isinstance(hook, Recorder) for hook in config.hooks):
-        return Outcome(False, steps.carry, [], 0, "it is called in a step that is being read")
+    if any(isinstance(hook, Recorder) for hook in config.hooks):  # a step is being read
+        return Outcome(False, steps.carry, [], 0)  # what it does is part of that step
     if config.hooks:
         return Outcome(False, steps.carry, [], 0, "a hook is to hear of every function of the step")
-    state = random.get_state()
+    if {"raise", "call", "print", "log"} & set(np.geterr().values()):
+        reason = "NumPy's errstate is to tell of what happens in its operations"
+        return Outcome(False, steps.carry, [], 0, reason)
+    state, others = random.get_state(), _other_streams()
     carry, ys, records, keepers = steps.carry, [], [], []
     for t in range(2):
         recorder = Recorder()
@@ -72,7 +78,16 @@ def attempt(steps) -> Outcome:
             kept = recorder.someone_keeps()
             if kept is not None:
                 raise Obstacle(kept)
+        kept = keeper_of_functions(keepers, [*carry, *sum(ys, [])])
+        if kept is not None:
+            raise Obstacle(kept)
+        for recorder in keepers:
+            changed = recorder.what_changed()
+            if changed is not None:
+                raise Obstacle(changed)
             recorder.forget()
+        if _other_streams() != others:
+            raise Obstacle("it draws random numbers from the streams of Python or NumPy")
         compare(*records)
         plan = _plan(steps, records[1], carry, ys)
         drawn = random.get_state()[1] - state[1]
@@ -89,6 +104,12 @@ def attempt(steps) -> Outcome:
     random.set_state(state)
     random.reserve(steps.length * plan.program.trace.reserved)
     return Outcome(True, *run.record(outputs), steps.length)
+
+
+def _other_streams():
+    """Where Python's and NumPy's own streams of random numbers are."""
+    kind, keys, position, *rest = np.random.get_state()
+    return std_random.getstate(), kind, keys.tobytes(), position, rest
 
 
 def _again(v):
@@ -121,22 +142,49 @@ class Plan:
             self.program = self._build(self.all_gys)
         self.stored = code.needs(self.program) if self.backprop else set()
         self.forward = code.forward(self.program, self.stored)
-        self._backward = {}
-        self.trusted = False  # whether its gradients were compared with the tape's
+        self._programs, self._loops = {}, {}
+        self.trusted = set()  # programs whose gradients were compared with the tape's
         self.cost = sum([math.prod(v.shape) for v in self.program.trace.values])
         for v in self.program.trace.values:
             if v.kind == "product":
                 self.cost += math.prod(v.shape) * v.operands[0].shape[-1] / 8
 
-    def _build(self, gys):
-        return build(self.record, self.likes, self.rows, self.want, gys)
+    def _build(self, gys, carry=None):
+        """The program for those ys, and leaves of the last carry, that have a gradient."""
+        has = self.want.carry if carry is None else carry
+        while True:
+            program = build(self.record, self.likes, self.rows, self.want, has, gys)
+            # A leaf that nothing arrives at has none; zeros in its place could become NaN.
+            reached = tuple([a or i in program.reached for i, a in enumerate(has)])
+            if gys is None or reached == has:
+                return program
+            has = reached
 
-    def backward(self, gys):
-        """The program and the loop for those ys that have a gradient."""
-        if gys not in self._backward:
-            program = self.program if gys == self.all_gys else self._build(gys)
-            self._backward[gys] = program, code.backward(program, self.stored)
-        return self._backward[gys]
+    def backward(self, given, length):
+        """The program and the loop for those leaves of the last carry, and ys, with a gradient.
+
+        Of a table that is much larger than the number of its rows that are looked up, the gradient
+        is those rows.
+        """
+        n = len(self.want.carry)
+        if given not in self._programs:
+            whole = given == (*self.want.carry, *self.want.ys)
+            try:
+                program = self.program if whole else self._build(given[n:], given[:n])
+            except NotByRows:
+                program = self.program  # for which what is missing is zeros
+            self._programs[given] = program
+        program = self._programs[given]
+        kept = tuple([i for i, t in enumerate(program.terms) if self._stays_rows(t, length)])
+        if (given, kept) not in self._loops:
+            self._loops[given, kept] = code.backward(program, self.stored, kept)
+        return program, self._loops[given, kept], kept
+
+    def _stays_rows(self, term, length):
+        if term.kind != "rows" or term.refs[0].value.kind != "x":
+            return False
+        table = self.record.externals[term.external][0].shape
+        return SPARSE * length * math.prod(term.refs[0].shape) <= table[0]
 
 
 def _rows(likes):
@@ -161,7 +209,7 @@ def _plan(steps, record, carry, ys):
     wants_carry = tuple([v.node is not None and backprop for v in steps.carry])
     wants_xs = tuple([getattr(x, "node", None) is not None and backprop for x in steps.xs])
     key = (
-        tuple([(c.cls, c.frozen, _frozen(c.sources), c.outputs, c.records) for c in record.calls]),
+        tuple([(c.cls, c.frozen, c.outputs, c.records) for c in record.calls]),
         record.carry,
         record.ys,
         tuple([(x.shape, x.dtype, node is not None) for x, node in record.externals]),
@@ -176,27 +224,39 @@ def _plan(steps, record, carry, ys):
         for x, _ in record.externals:
             if type(x) is not np.ndarray:
                 raise Obstacle(f"it closes over an array of {type(x).__module__}, not of NumPy")
-        if len(_plans) >= MANY_PLANS:
-            _plans.pop(next(iter(_plans)))
         # The arrays themselves are read at every call; a plan must not keep them.
         like = [(np.broadcast_to(np.empty((), x.dtype), x.shape), n and True) for x, n in record.externals]
-        record = record._replace(externals=like)
-        plan = _plans[key] = _made(record, likes, wants_carry, wants_xs, backprop)
+        calls = [c._replace(settings=_copied(c.settings)) for c in record.calls]
+        record = record._replace(externals=like, calls=calls)
+        plan = _made(record, likes, wants_carry, wants_xs, backprop)
+        # A rule of the user's may depend on what is not among its settings: it is read every time.
+        if all(call.cls.__module__.startswith("dynet.") for call in calls):
+            if len(_plans) >= MANY_PLANS:
+                _plans.pop(next(iter(_plans)))
+            _plans[key] = plan
     if isinstance(plan, Obstacle):
         raise plan
     return plan
 
 
+def _copied(x):
+    """Settings with arrays of their own."""
+    if isinstance(x, np.ndarray):
+        return x.copy()
+    if type(x) is dict:
+        return {k: _copied(v) for k, v in x.items()}
+    if type(x) in (tuple, list):
+        return type(x)([_copied(v) for v in x])
+    return x
+
+
 def _made(record, likes, *settings):
     try:
-        plan = Plan(record, likes, *settings)
+        return Plan(record, likes, *settings)
     except Obstacle as obstacle:
         return Obstacle(*obstacle.args)
-    return plan
-
-
-def _frozen(sources):
-    return tuple([(s[0], freeze(s[1])) if s[0] == "constant" else s for s in sources])
+    except Untraceable as error:
+        return Obstacle(str(error))
 
 
 class Run:
@@ -212,11 +272,16 @@ class Run:
         self.inputs = [*steps.carry, *steps.xs]
         self.inputs += [x if n is None else variable_at(n, x) for x, n in record.externals]
         self.state = state
+        alone = plan.rows is None or plan.cost * steps.length < WORTH_A_THREAD
+        self.pieces = 1 if alone else available_cores()
         self.key, self.position = map(np.uint64, state)
 
     def check(self, carry, ys):
         """Raise unless the loop gives for the two steps what they gave in Python."""
-        found = self.forward(2, threads=False)
+        try:
+            found = self.forward(2)
+        except NumbaError as error:
+            raise Obstacle(f"Numba cannot compile it: {str(error).splitlines()[-1]}") from error
         if found is None:
             raise Obstacle("a kernel refused what it was given")
         given = [v.array for v in carry]
@@ -229,19 +294,36 @@ class Run:
                     "compiled, it gives something else than in Python, by up to "
                     f"{_distance(a, b):.3g}: it depends on what is not among its arguments"
                 )
-        if self.plan.backprop and not self.plan.trusted:
-            self._check_gradients(carry, ys)
-            self.plan.trusted = True
+        self.steps_read = carry, ys
 
-    def _check_gradients(self, carry, ys):
-        want = self.plan.want
+    def check_gradients(self, given):
+        """Raise unless the loop gives for the two steps that were read the tape's gradients.
+
+        It is done once for a program.
+
+        Args:
+            given: of each leaf of the carry, and of the ys, whether it has a gradient.
+        """
+        if given in self.plan.trusted:
+            return
+        kept = self.arrays
+        if self.forward(2) is None:
+            raise Obstacle("a kernel refused what it was given")
+        try:
+            self._compare_gradients(given)
+        except NumbaError as error:
+            raise Obstacle(f"Numba cannot compile it: {str(error).splitlines()[-1]}") from error
+        self.arrays = kept
+        self.plan.trusted.add(given)
+
+    def _compare_gradients(self, given):
         rng = np.random.default_rng(0)
-        seeds, gys = {}, []
-        for v, w in zip(carry, want.carry, strict=True):
+        (carry, ys), seeds, gys = self.steps_read, {}, []
+        for v, w in zip(carry, given[: len(carry)], strict=True):
             gys.append(rng.standard_normal(v.shape).astype(v.dtype) if w else None)
             if w and v.node is not None:
                 seeds[v.node] = _added(seeds.get(v.node), gys[-1])
-        for i, w in enumerate(want.ys):
+        for i, w in enumerate(given[len(carry) :]):
             pair = [y[i] for y in ys]
             gy = rng.standard_normal((2, *pair[0].shape)).astype(pair[0].dtype) if w else None
             gys.append(gy[::-1] if w and self.reverse else gy)
@@ -251,7 +333,7 @@ class Run:
         nodes = [getattr(x, "node", None) for x in self.inputs]
         targets = {n for n in nodes if n is not None}
         expected = sweep(seeds, targets, retain=None) if seeds else {}
-        found = self.backward(gys, 2, threads=False)
+        found = self.backward(gys, 2)
         totals = {}
         for i, (node, gx) in enumerate(zip(nodes, found, strict=True)):
             if node is not None and gx is not None:
@@ -265,22 +347,19 @@ class Run:
                     gx = full
                 totals[node] = _added(totals.get(node), gx)
         for node, gx in totals.items():
+            gx = dense(gx)
             other = expected.get(node)
             if other is None:
                 other = np.zeros_like(gx)
             if not _close(gx, other):
-                warnings.warn(
-                    "scan: a compiled gradient differs from the plain loop's by up to "
-                    f"{_distance(gx, other):.3g}, so the plain loop is run; this is a mistake in "
-                    "dynet",
-                    RuntimeWarning,
-                    stacklevel=4,
+                raise Obstacle(
+                    "compiled, its gradient differs from that of the plain loop by up to "
+                    f"{_distance(gx, other):.3g}"
                 )
-                raise Obstacle("its compiled gradient is not that of the plain loop")
 
     # -- forward -----------------------------------------------------------------------------
 
-    def forward(self, length, threads=True):
+    def forward(self, length):
         """The last carry and the ys as arrays; ``None`` if a kernel refused."""
         plan = self.plan
         self.arrays = arrays = {}
@@ -289,7 +368,7 @@ class Run:
             arguments.append(self._argument(a, length))
             arrays[a.role, a.i] = arguments[-1]
         function = function_of(plan.forward)
-        statuses = self._run(function, length, 1, lambda: arguments, threads)
+        statuses = self._run(function, length, 1, lambda: arguments)
         if any(status >= 0 for _, status in statuses):
             return None
         outputs = []
@@ -304,7 +383,8 @@ class Run:
             if ("ys", i) in arrays:
                 y = arrays["ys", i].reshape(length, *shape)
             else:
-                n = next(k for k, c in enumerate(plan.program.carry) if c.value is ref.value)
+                same = [k for k, c in enumerate(plan.program.carry) if c.value is ref.value]
+                n = next(k for k in same if ("states", k) in arrays)
                 y = arrays["states", n].reshape(length + 1, *shape)[1:]
             outputs.append(y[::-1] if self.reverse else y)
         return outputs
@@ -335,12 +415,9 @@ class Run:
         constants = self.plan.program.trace.constants
         return self.externals[i] if i < len(self.externals) else constants[i - len(self.externals)]
 
-    def _run(self, function, length, block, arguments_of, threads):
+    def _run(self, function, length, block, arguments_of):
         """Run a loop for all rows, on one thread or on several; what each was called with too."""
         rows = self.plan.rows
-        pieces = available_cores() if rows else 1
-        if self.plan.cost * length < WORTH_A_THREAD:
-            pieces = 1
 
         def work(first, last):
             arguments = arguments_of()
@@ -349,20 +426,17 @@ class Run:
             )
             return arguments, status
 
-        if threads:
-            return share(work, rows or 1, pieces)
-        ends = [(rows or 1) * i // 2 for i in range(3)] if rows else [0, 1]
-        return [work(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True) if b > a]
+        return share(work, rows or 1, self.pieces)
 
     # -- backward ----------------------------------------------------------------------------
 
-    def backward(self, gys, length, threads=True):
+    def backward(self, gys, length):
         """The gradients of the leaves of the carry and of xs and of the externals, or ``None``."""
         plan, n = self.plan, len(self.carry)
         gcarry, gys = list(gys[:n]), list(gys[n:])
-        program, loop = plan.backward(tuple([gy is not None for gy in gys]))
-        want = plan.want
-        shared, terms = {}, []
+        given = tuple([gy is not None for gy in (*gcarry, *gys)])
+        program, loop, kept = plan.backward(given, self.steps.length)
+        shared = {}
         for a in loop.arrays:
             if a.role == "term":
                 continue
@@ -373,10 +447,16 @@ class Run:
                 shared[a] = gy.flatten()
             elif a.role == "gy":
                 gy = gys[a.i]
+                if gy is None:
+                    ref = program.ys[a.i]
+                    gy = np.zeros((length, *ref.shape), ref.value.dtype)
                 shared[a] = _vector(gy[::-1] if self.reverse else gy)
             elif a.role == "gx":
                 x = self.xs[a.i]
                 shared[a] = np.empty(length * math.prod(x.shape[1:]), x.dtype)
+            elif a.role == "rows":
+                v = program.terms[a.i].refs[1].value
+                shared[a] = np.empty(length * math.prod(v.shape), v.dtype)
             elif (a.role, a.i) in self.arrays and a.role != "external":
                 shared[a] = self.arrays[a.role, a.i]
             else:
@@ -384,7 +464,7 @@ class Run:
 
         def arguments():
             return [
-                np.zeros(self._term_size(program, a.i), self.externals_dtype(program, a.i))
+                np.zeros(self._term_size(program, a.i), self.externals[program.terms[a.i].external].dtype)
                 if a.role == "term"
                 else shared[a]
                 for a in loop.arrays
@@ -392,22 +472,30 @@ class Run:
 
         wide = loop.width * (plan.rows or 1) * 4
         block = max(1, min(length, BLOCK // max(wide, 1))) if loop.width else length
-        results = self._run(function_of(loop), length, block, arguments, threads)
+        results = self._run(function_of(loop), length, block, arguments)
         if any(status >= 0 for _, status in results):
             raise RuntimeError("scan: a kernel refused in the backward pass what it gave forward")
         at = {(a.role, a.i): k for k, a in enumerate(loop.arrays)}
         gradients = []
         for i, array in enumerate(self.carry):
-            wants = want.carry[i]
-            gradients.append(shared[loop.arrays[at["gcarry", i]]].reshape(array.shape) if wants else None)
+            gx = None
+            if i in program.gcarry and i in program.reached:
+                gx = shared[loop.arrays[at["gcarry", i]]].reshape(array.shape)
+            gradients.append(gx)
         for i, x in enumerate(self.xs):
             gx = None
-            if want.xs[i]:
+            if i in program.gxs:
                 gx = shared[loop.arrays[at["gx", i]]].reshape(length, *x.shape[1:])
                 gx = gx[::-1] if self.reverse else gx
             gradients.append(gx)
         totals = [None] * len(self.externals)
         for k, term in enumerate(program.terms):
+            if k in kept:
+                ids, shape = term.refs[0].value.settings[0], self.externals[term.external].shape
+                gy = shared[loop.arrays[at["rows", k]]].reshape(-1, shape[1])
+                rows = Rows(self._ids(ids, length), gy, shape)
+                totals[term.external] = _added(totals[term.external], rows)
+                continue
             place = at["term", k]
             g = results[0][0][place]
             for others, _ in results[1:]:
@@ -416,16 +504,13 @@ class Run:
             if term.kind == "product":
                 g = g.reshape(shape[::-1]).T if term.transposed else g.reshape(shape)
             totals[term.external] = _added(totals[term.external], g.reshape(shape))
-        for i, wants in enumerate(want.externals):
-            if wants and totals[i] is None:
-                totals[i] = np.zeros(self.externals[i].shape, self.externals[i].dtype)
         return gradients + totals
+
+    def _ids(self, i, length):
+        return self._argument(code.Array("x", i), length)
 
     def _term_size(self, program, k):
         return self.externals[program.terms[k].external].size
-
-    def externals_dtype(self, program, k):
-        return self.externals[program.terms[k].external].dtype
 
     # -- on the tape -------------------------------------------------------------------------
 
@@ -454,7 +539,7 @@ def _added(a, b):
 def _close(a, b):
     if a.dtype.kind != "f":
         return np.array_equal(a, b)
-    tolerance = 1e-3 if a.dtype == np.float32 else 1e-9
+    tolerance = 1e-4 if a.dtype == np.float32 else 1e-11
     with np.errstate(all="ignore"):
         largest = np.abs(b[np.isfinite(b)]).max(initial=0)
         return np.allclose(a, b, rtol=tolerance, atol=tolerance * max(largest, 1e-30), equal_nan=True)
@@ -462,7 +547,7 @@ def _close(a, b):
 
 def _distance(a, b):
     with np.errstate(all="ignore"):
-        return float(np.nanmax(np.abs(a.astype(float) - b.astype(float)), initial=0))
+        return float(np.max(np.abs(a.astype(float) - b.astype(float)), initial=0))
 
 
 class Scan(Function):
@@ -485,8 +570,18 @@ class Scan(Function):
         if any([isinstance(gy, Variable) for gy in gys]):
             return self._recorded(gys)
         want = (*run.plan.want.carry, *run.plan.want.ys)
-        gys = [gy if w else None for gy, w in zip(gys, want, strict=True)]
-        return tuple(run.backward(gys, run.steps.length))
+        wanted_gys = [gy if w else None for gy, w in zip(gys, want, strict=True)]
+        try:
+            run.check_gradients(tuple([gy is not None for gy in wanted_gys]))
+        except Obstacle as obstacle:
+            warnings.warn(
+                f"scan: {obstacle}, so the gradient is computed by the plain loop; "
+                "`compiled=False` does without this warning",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return self._recorded(gys)
+        return tuple(run.backward(wanted_gys, run.steps.length))
 
     def _recorded(self, gys):
         """The gradient by the plain loop, run once more, so that it is on the tape itself."""

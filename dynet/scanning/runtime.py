@@ -38,6 +38,38 @@ def put(typingctx, a, i, x):
     return types.void(a, types.int64, a.dtype), codegen
 
 
+@intrinsic
+def part(typingctx, a, i, shape):
+    """The elements of a vector from ``i`` on, in some shape, for a kernel: a view, for the moment.
+
+    Nothing counts who refers to it, so it must not outlive the call that it is made for.
+    """
+    result = types.Array(a.dtype, len(shape), "C")
+
+    def codegen(context, builder, signature, arguments):
+        a, i, shape = arguments
+        lengths = cgutils.unpack_tuple(builder, shape)
+        strides, step = [], context.get_constant(types.intp, context.get_abi_sizeof(
+            context.get_data_type(result.dtype)
+        ))
+        itemsize = step
+        for n in reversed(lengths):
+            strides.insert(0, step)
+            step = builder.mul(step, n)
+        array = context.make_array(result)(context, builder)
+        context.populate_array(
+            array,
+            data=_pointer(context, builder, signature.args[0], a, i),
+            shape=lengths,
+            strides=strides,
+            itemsize=itemsize,
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return result(a, types.int64, types.UniTuple(types.int64, len(shape))), codegen
+
+
 @njit(fastmath={"reassoc"})
 def sum_of(a, at, n, stride):
     """The sum of ``n`` elements, in whatever order is fastest."""

@@ -21,15 +21,18 @@ from ..backend import StandIn, is_array
 from .elementwise import FORMULAS
 
 
-class Untraceable(Exception):
-    """A step does what no compiled loop can do; the message says what."""
+# The dtypes that loops compute with, by their characters.
+COMPILED = "fd?bBhHiIlLqQ"
 
 
-class NoAttribute(Untraceable, AttributeError):
-    """What was asked for is no attribute of an array that has no elements."""
+class Untraceable(BaseException):
+    """A step does what no compiled loop can do; the message says what.
+
+    No ``Exception``, so that no rule of a function takes it for an error of its own and goes on.
+    """
 
 
-class NotByRows(Exception):
+class NotByRows(BaseException):
     """The rows of the batch depend on each other."""
 
 
@@ -185,6 +188,8 @@ class Trace:
 
     def add(self, kind, operands, shape, dtype, batch=None, settings=(), partial=False) -> "Traced":
         """Write down a value."""
+        if np.dtype(dtype).char not in COMPILED:
+            raise Untraceable(f"it computes with {np.dtype(dtype)}")
         v = Value()
         v.kind, v.operands, v.settings = kind, tuple(operands), settings
         v.shape, v.dtype, v.batch, v.partial = tuple(shape), np.dtype(dtype), batch, partial
@@ -303,6 +308,8 @@ class Trace:
 
     def reduce(self, name, x: "Traced", axis=None, keepdims=False) -> "Traced":
         """The sum (``add``), product, largest or smallest of the elements along some axes."""
+        if name in ("add", "multiply") and x.dtype.kind in "biu":
+            x = x.astype(np.add.reduce(np.empty(0, x.dtype)).dtype)  # NumPy's sums are wider
         ref = x.ref
         axes = range(ref.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
         axes = sorted({a % ref.ndim for a in axes})
@@ -317,8 +324,6 @@ class Trace:
         if ref.value.partial and name != "add":
             raise NotByRows
         dtype = x.dtype
-        if name == "add" and dtype.kind == "b":
-            raise Untraceable("it counts booleans")
         shape = [ref.shape[a] for a in kept]
         if name in ("maximum", "minimum") and math.prod([ref.shape[a] for a in axes]) == 0:
             raise ValueError("nothing has no largest element")
@@ -459,7 +464,9 @@ class Traced(StandIn, NDArrayOperatorsMixin):
         raise Untraceable("it writes into an array")
 
     def __getattr__(self, name):
-        raise NoAttribute(f"it uses an array's {name}")
+        if name == "array" or name.startswith("__"):
+            raise AttributeError(name)  # so do arrays, and it is asked of them
+        raise Untraceable(f"it uses an array's {name}")
 
     def take(self, positions, axis=0):
         return self[(*(slice(None),) * (axis % self.ndim), positions)]
@@ -603,6 +610,8 @@ class Traced(StandIn, NDArrayOperatorsMixin):
                 raise Untraceable(f"it uses NumPy's {name}")
             dtypes = [x.dtype if isinstance(x, Traced) else type(x) for x in xs]
             *loops, result = ufunc.resolve_dtypes((*dtypes, None))
+            if loops[0].kind in "biu" and name not in OF_INTEGERS[loops[0].kind]:
+                raise Untraceable(f"it uses NumPy's {name} on {loops[0]}")
             y = trace.map(name, xs, loops, result)
         if out is not None:
             (target,) = out
@@ -619,6 +628,15 @@ class Traced(StandIn, NDArrayOperatorsMixin):
         return handler(self.trace, *args, **kwargs)
 
 
+_COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
+_LOGIC = {"logical_and", "logical_or", "logical_xor", "logical_not"}
+_OF_INTEGERS = _COMPARISONS | {"add", "subtract", "multiply", "maximum", "minimum", "positive"}
+# What formulas mean on booleans and integers as on floats.
+OF_INTEGERS = {
+    "b": _COMPARISONS | _LOGIC | {"bitwise_and", "bitwise_or", "bitwise_xor", "invert"},
+    "i": _OF_INTEGERS,
+    "u": _OF_INTEGERS,
+}
 POWERS = {2: "square", 1: "positive", 0.5: "sqrt", -1: "reciprocal"}
 REDUCTIONS = ("add", "multiply", "maximum", "minimum")
 
@@ -667,6 +685,11 @@ def _stack(trace, xs, axis=0):
     return trace.join([_expand_dims(trace, trace.operand(x), axis) for x in xs], axis)
 
 
+def _flip(trace, x, axis=None):
+    axes = range(x.ndim) if axis is None else _axes(x, axis, x.ndim)
+    return x[tuple([slice(None, None, -1 if a in axes else 1) for a in range(x.ndim)])]
+
+
 def _like(number):
     def like(trace, x, dtype=None, **kwargs):
         return trace.fill(x.shape, number, dtype or x.dtype, x.ref.batch)
@@ -690,6 +713,7 @@ FUNCTIONS = {
     "concatenate": lambda trace, xs, axis=0: trace.join([trace.operand(x) for x in xs], axis),
     "stack": _stack,
     "split": _split,
+    "flip": _flip,
     "expand_dims": _expand_dims,
     "moveaxis": _moveaxis,
     "broadcast_to": lambda trace, x, shape: Traced(trace, x.ref.broadcast_to(tuple(shape))),
