@@ -7,6 +7,7 @@ import numpy as np
 from ..backend import StandIn, is_array
 from ..function import Function
 from ..kernels.connection import add_bias
+from ..kernels.product import dot
 from ..kernels.rows import gather
 from ..terms import Outer, Rows, Sum
 from ..variable import Variable
@@ -31,7 +32,7 @@ class Linear(Function):
             flat = x if x.ndim == 2 and self.n_batch_axes == 1 else self._flat(x)
             if W.ndim != 2 or (x.dtype is not W.dtype and x.dtype != W.dtype):
                 raise ValueError
-            y = flat.dot(W.T)
+            y = dot(flat, W.T)
             if b is not None:
                 if b.ndim != 1 or (b.dtype is not y.dtype and b.dtype != y.dtype):
                     raise ValueError

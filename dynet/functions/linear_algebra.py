@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backend import get_array_module, is_array
 from ..function import Function
+from ..kernels.product import dot
 from ..kernels.reduction import product_of_others
 from ..variable import Variable
 from .array import reshape, sum_to
@@ -47,7 +48,7 @@ class MatMul(Function):
             raise TypeError(f"matmul: a is {a.dtype}, b is {b.dtype}, expected one dtype")
         self.save(a, b)
         try:
-            return a @ b
+            return dot(a, b) if a.ndim == b.ndim == 2 else a @ b
         except (TypeError, ValueError):
             check_numbers("matmul", a=a, b=b)
             raise ValueError(

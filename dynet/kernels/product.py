@@ -9,12 +9,15 @@ however many rows and columns are computed along with it.
 
 from contextlib import contextmanager
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
+from ..backend import SMALL_PRODUCT
+from .arithmetic import COMPILED
 from .tile import ROWS, VECTOR_BYTES, Code
 
 # A block has ROWS rows, or where fewer are left a half of them, a quarter, ..., of up to so many
@@ -308,3 +311,37 @@ def product(
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+@njit(cache=True)
+def _dot_to(a, b, out):
+    rows, steps = a.shape
+    columns = b.shape[1]
+    if b.shape[0] != steps or out.shape != (rows, columns):
+        raise ValueError("dot: the shapes do not fit")
+    a, b, out = a.reshape(a.size), b.reshape(b.size), out.reshape(out.size)
+    product(
+        a, 0, 0, steps, 1, b, 0, 0, columns, out, 0, columns, rows, columns, 1, steps, False
+    )  # fmt: skip
+
+
+def dot(a, b):
+    """``a.dot(b)``, for small matrices of contiguous rows by the kernel above, else by a BLAS.
+
+    One row alone is faster in a BLAS, and so are large matrices where it has several cores.
+    """
+    if (
+        type(a) is type(b) is np.ndarray
+        and a.dtype in COMPILED
+        and a.dtype == b.dtype
+        and a.ndim == b.ndim == 2
+        and a.shape[1] == b.shape[0]
+        and len(a) > 1
+        and 2 * a.size * b.shape[1] < SMALL_PRODUCT
+        and a.flags.c_contiguous
+        and b.flags.c_contiguous
+    ):
+        out = np.empty((len(a), b.shape[1]), a.dtype)
+        _dot_to(a, b, out)
+        return out
+    return a.dot(b)

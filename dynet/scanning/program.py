@@ -18,12 +18,17 @@ GIVEN = ("carry", "x", "external", "gy", "gcarry", "filled")
 
 
 class Wanted(NamedTuple):
-    """Which leaves want a gradient: of the carry, of x, of what is closed over, of y."""
+    """Which leaves want a gradient: of the carry, of x, of what is closed over, of y.
+
+    ``returned`` is of the carry that a step returns: of a given one, some leaf may want a gradient
+    only because the first one does.
+    """
 
     carry: tuple
     xs: tuple
     externals: tuple
     ys: tuple
+    returned: tuple
 
 
 class Term(NamedTuple):
@@ -78,9 +83,11 @@ def wanted(record: Record, carry: tuple, xs: tuple) -> Wanted:
         def wants(source, given=given, calls=calls):
             return _wants(source, given, calls)
 
-        new = tuple([a or wants(s) for a, s in zip(carry, record.carry, strict=True)])
+        returned = tuple([wants(s) for s in record.carry])
+        new = tuple([a or b for a, b in zip(carry, returned, strict=True)])
         if new == carry:
-            return Wanted(carry, xs, externals, tuple([wants(s) for s in record.ys]))
+            ys = tuple([wants(s) for s in record.ys])
+            return Wanted(carry, xs, externals, ys, returned)
         carry = new
 
 

@@ -18,6 +18,7 @@ from ..config import config
 from ..function import Function, Output, variable_at
 from ..function_hooks import FunctionHook
 from ..variable import Variable
+from .runtime import weighed_sum
 
 _running = threading.local()
 _all_running = []  # the recorders of all threads
@@ -325,13 +326,13 @@ LARGE = 1 << 22
 
 
 def fingerprint(x):
-    """A number that changes when an array does: the sum of its bits."""
+    """A number that changes when an array does."""
     if type(x) is not np.ndarray or x.dtype.kind not in "biuf" or x.dtype.itemsize > 8:
         return None
-    bits = x.view(f"u{x.dtype.itemsize}")
+    bits = (x if x.flags.c_contiguous else x.T).reshape(-1)
     if x.nbytes > LARGE:
-        bits = bits[:: x.nbytes // LARGE + 1]
-    return int(bits.sum(dtype=np.uint64))
+        bits = bits[:: x.nbytes // LARGE + 1].copy()
+    return weighed_sum(bits.view(f"u{x.dtype.itemsize}"))
 
 
 _TAPE_S_OWN = frozenset(("inputs", "saved", "seen", "notes", "number"))

@@ -5,6 +5,7 @@ loops over views into vector instructions. ``get`` and ``put`` do not ask. The l
 are generated from shapes that are checked before they run.
 """
 
+import numpy as np
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
@@ -76,6 +77,16 @@ def sum_of(a, at, n, stride):
     total = a.dtype.type(0)
     for i in range(n):
         total += get(a, at + i * stride)
+    return total
+
+
+@njit(cache=True)
+def weighed_sum(bits):
+    """The sum of some unsigned integers, each times an odd number that depends on its place."""
+    total, weight = np.uint64(0), np.uint64(1)
+    for i in range(bits.size):
+        total += np.uint64(bits[i]) * weight
+        weight += np.uint64(2)
     return total
 
 
