@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+from numba.core.errors import NumbaError
 
 from .code import Code
 
@@ -23,27 +24,48 @@ _HERE = Path(__file__).parent
 _functions = {}  # compiled, by source and kernels
 
 
-def function_of(code: Code):
-    """The compiled function of a source."""
+def function_of(code: Code, arguments: tuple):
+    """The compiled function of a source, for arguments of the types of these."""
     key = code.source, *code.kernels
     function = _functions.get(key)
     if function is None:
-        function = _functions[key] = _load(code)
+        function = _load(code)
+        types = tuple([numba.typeof(x) for x in arguments])
+        try:
+            function.compile(types)
+        except NumbaError:
+            raise
+        except Exception as error:
+            # What Numba has kept of it cannot be read.
+            for file in Path(function.py_func.__code__.co_filename).parent.rglob(
+                f"{function.py_func.__module__.removeprefix('dynet_scan_')}*.nb[ic]"
+            ):
+                file.unlink()
+            warnings.warn(
+                f"scan: what was kept of a compiled loop is damaged, and compiled anew: {error!r}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            function = _load(code)
+            function.compile(types)
+        _functions[key] = function
     return function
 
 
 def _load(code):
-    imports, unknown = [], {}
+    imports, unknown, others = [], {}, []
     for i, kernel in enumerate(code.kernels):
         module, name = kernel.__module__, kernel.__name__
         if module != "__main__" and getattr(sys.modules.get(module), name, None) is kernel:
             imports.append(f"from {module} import {name} as kernel_{i}")
+            if not module.startswith("dynet."):
+                others.append(Path(sys.modules[module].__file__).read_text())
         else:
             unknown[f"kernel_{i}"] = kernel
     head, function, body = code.source.partition("@njit")
     source = "\n".join([head.rstrip(), *imports, "", f"CACHE = {not unknown}", "", "", function]) + body
     if not unknown:
-        module = _module_on_disk(source)
+        module = _module_on_disk(source, _version() + "".join(others))
         if module is not None:
             return getattr(module, code.name)
         source = source.replace("CACHE = True", "CACHE = False")
@@ -52,11 +74,11 @@ def _load(code):
     return namespace[code.name]
 
 
-def _module_on_disk(source):
-    name = "loop_" + hashlib.sha256((source + _version()).encode()).hexdigest()[:32]
+def _module_on_disk(source, version):
+    name = "loop_" + hashlib.sha256((source + version).encode()).hexdigest()[:32]
     file = folder() / f"{name}.py"
     try:
-        if not file.exists():
+        if not file.exists() or file.read_text() != source:
             file.parent.mkdir(parents=True, exist_ok=True)
             _write(file, source)
     except OSError as error:

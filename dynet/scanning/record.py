@@ -97,6 +97,23 @@ for _name in (
 Watched.__hash__ = Variable.__hash__
 
 
+_watched_functions = {}
+
+
+def _watched_function(cls):
+    """A user's class of functions, whose objects tell who looks at what they saved."""
+    if cls not in _watched_functions:
+
+        def saved(self):
+            if not _is_trusted():
+                _note(f"it looks at what {cls.__name__} saved")
+            return Function.saved.__get__(self)
+
+        body = {"__slots__": (), "saved": property(saved, Function.saved.__set__)}
+        _watched_functions[cls] = type(cls.__name__, (cls,), body)
+    return _watched_functions[cls]
+
+
 class Call(NamedTuple):
     """One function that a step called.
 
@@ -188,10 +205,7 @@ class Recorder(FunctionHook):
 
     def what_changed(self) -> str | None:
         """Which array the step closes over and changes in place; ``None`` if it changes none."""
-        for (x, _), before in zip(self.externals, self._prints, strict=True):
-            if fingerprint(x) != before:
-                return f"it changes an array in place that it computes with, {x.dtype} {x.shape}"
-        return None
+        return changed([x for x, _ in self.externals], self._prints)
 
     def forget(self):
         """Let go of the arrays."""
@@ -218,6 +232,8 @@ class Recorder(FunctionHook):
             v = reference()
             if v is not None:
                 v.__class__ = Variable
+        for call, function in zip(self.calls, self.functions, strict=True):
+            function.__class__ = call.cls
 
     def _source(self, x, node):
         if not is_array(x):
@@ -286,6 +302,8 @@ class Recorder(FunctionHook):
                 line,
             )
         )
+        if not type(function).__module__.startswith("dynet."):
+            function.__class__ = _watched_function(type(function))
         for i, v in enumerate(variables):
             if id(v.array) in self._places:  # the function gave what it got
                 v.array = v.array.view()
@@ -322,7 +340,15 @@ def keeper_of_functions(recorders, variables) -> str | None:
 
 
 # Of larger arrays, in bytes, only some elements are looked at.
-LARGE = 1 << 22
+LARGE = 1 << 20
+
+
+def changed(arrays, prints) -> str | None:
+    """Which of some arrays a step has changed in place; ``None`` if it has changed none."""
+    for x, before in zip(arrays, prints, strict=True):
+        if fingerprint(x) != before:
+            return f"it changes an array in place that it computes with, {x.dtype} {x.shape}"
+    return None
 
 
 def fingerprint(x):
