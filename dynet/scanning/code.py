@@ -67,9 +67,54 @@ class Code(NamedTuple):
     width: int
 
 
-def needs(program: Program) -> set:
-    """The numbers of the values that the backward pass reads of the forward pass."""
-    return {v.number for v in _reads(program)}
+# Formulas that cost less than to write their result and read it again.
+CHEAP = frozenset(
+    "copy positive where add subtract multiply negative absolute square maximum minimum greater "
+    "greater_equal less less_equal equal not_equal logical_and logical_or logical_not invert".split()
+)
+# So do products that add up no more than this.
+SHORT_PRODUCT = 24
+
+
+def to_store(program: Program) -> set:
+    """The numbers of the values that the forward pass keeps for the backward pass.
+
+    That is what it reads, but for what is cheaper to compute again.
+    """
+    reads = {v.number: v for v in _reads(program)}
+    over_time = {r.value.number for t in program.terms if t.kind != "sum" for r in t.refs}
+    available = set(reads)
+    for number in sorted(reads):
+        v = reads[number]
+        cheap = (v.kind == "map" and v.settings[0] in CHEAP) or (
+            v.kind == "product" and v.operands[0].shape[-1] <= SHORT_PRODUCT
+        )
+        there = all(
+            r.value.kind in ("external", "x", "filled") or r.value.number in available
+            for r in v.operands
+            if isinstance(r, Ref)
+        )
+        if cheap and there and number not in over_time:
+            del reads[number]
+    return set(reads)
+
+
+def compute_again(program: Program, stored: set) -> None:
+    """Let the backward pass compute what it reads of the forward pass and is not stored."""
+    trace, made = program.trace, {}
+
+    def own(ref):
+        if not isinstance(ref, Ref) or ref.value.late or ref.value.number in stored:
+            return ref
+        v = ref.value
+        if v.kind in ("external", "x", "filled"):
+            return ref
+        if v.number not in made:
+            made[v.number] = trace.again(v, [own(r) for r in v.operands])
+        return ref._replace(value=made[v.number])
+
+    for v in _alive(_late_roots(program), late=True):
+        v.operands = tuple([own(r) for r in v.operands])
 
 
 def _reads(program):
@@ -127,6 +172,7 @@ class _Writer:
         self.copies = []  # pairs: a ref, and the home to copy it to at the end of a step
         self.blocks = {}  # by name: the elements of a step
         self.inside = {}  # of values by number: the view of another that they are computed into
+        self.scopes = {}  # of homes: their numbers
         self.heads = {}  # of a kernel by number: its outputs
 
     def line(self, text):
@@ -450,6 +496,14 @@ class _Writer:
         parts = [p for p in (at, str(ref.offset), index) if p not in ("0", "")]
         return f"{name}, {' + '.join(parts) or '0'}"
 
+    def element(self, ref, index):
+        """The place of an element, and the scope of its array."""
+        return f"{self.place_in(ref, index)}, {self.scope(self.home(ref.value))}"
+
+    def scope(self, home):
+        """The number of a home: two of them never overlap. 0 for those beyond what is told apart."""
+        return self.scopes.setdefault(home, len(self.scopes) + 1)
+
     def fused(self, group, readers, needed):
         members = {v.number for v in group}
         stores = []
@@ -473,10 +527,10 @@ class _Writer:
         indices, depth = self.nest(shape, batch, strides)
         names = {}
         for n, (ref, index) in enumerate(zip(loads, indices, strict=False)):
-            self.line(f"u{n} = get({self.place_in(ref, index)})")
+            self.line(f"u{n} = get({self.element(ref, index)})")
             names[ref] = f"u{n}"
         to = {
-            v.number: self.place_in(ref, index)
+            v.number: self.element(ref, index)
             for v, ref, index in zip(stores, targets, indices[len(loads) :], strict=True)
         }
         for v in group:
@@ -513,13 +567,14 @@ class _Writer:
     def read(self, ref, index):
         if ref.value.kind == "filled":
             return _literal(ref.value.settings[0], ref.value.dtype.char)
-        return f"get({self.place_in(ref, index)})"
+        return f"get({self.element(ref, index)})"
 
     def target(self, ref, index, home):
+        """The place of an element of a value in another home than its own."""
         if home is None:
-            return self.place_in(ref, index)
+            return self.element(ref, index)
         parts = [p for p in (home[1], str(ref.offset), index) if p not in ("0", "")]
-        return f"{home[0]}, {' + '.join(parts) or '0'}"
+        return f"{home[0]}, {' + '.join(parts) or '0'}, {self.scope(home)}"
 
     def copy_to_homes(self):
         for v, home in self.copies:
@@ -537,7 +592,7 @@ class _Writer:
         columns = name == "add" and kept and x.strides[n_kept - 1] == 1 and x.shape[n_kept - 1] > 1
         if columns or (x.batch is not None and x.batch in summed and name == "add" and kept):
             (index,), depth = self.nest(out.shape, out.batch, [out.strides])
-            self.line(f"put({self.place_in(out, index)}, {_literal(0, v.dtype.char)})")
+            self.line(f"put({self.element(out, index)}, {_literal(0, v.dtype.char)})")
             self.close(depth)
             self.add_up(x, n_kept, self.home(v), out)
             return
@@ -557,7 +612,7 @@ class _Writer:
             self.line(f"u = {self.read(x, both)}")
             self.line(f"r = {FORMULAS[name].format('u', 'r') if begin is None else FORMULAS[name].format('r', 'u')}")
             self.close(more)
-        self.line(f"put({self.place_in(out, to)}, r)")
+        self.line(f"put({self.element(out, to)}, r)")
         self.close(depth)
 
     def add_up(self, x, n_kept, home, out):
@@ -608,11 +663,11 @@ class _Writer:
             np.add.at(covered, _positions(offset, strides, ref.shape), 1)
         if not (covered == 1).all():
             (index,), depth = self.nest(v.shape, v.batch, [v.ref.strides])
-            self.line(f"put({self.place_in(v.ref, index)}, {_literal(0, v.dtype.char)})")
+            self.line(f"put({self.element(v.ref, index)}, {_literal(0, v.dtype.char)})")
             self.close(depth)
         for (offset, strides), ref in zip(v.settings, v.operands, strict=True):
             (from_, to), depth = self.nest(ref.shape, ref.batch, [ref.strides, strides])
-            place = self.place_in(v.ref._replace(offset=offset), to)
+            place = self.element(v.ref._replace(offset=offset), to)
             added = self.read(ref, from_)
             if not (covered == 1).all():
                 added = f"get({place}) + {added}"
@@ -629,18 +684,18 @@ class _Writer:
         x, positions = v.operands
         n, row = math.prod(positions.shape), _row_size(x)
         self.table_loop(v.batch, positions, row)
-        at = f"i * {row} + get({self.place_in(positions, 'j')})"
-        self.line(f"put({self.place_in(v.ref, f'i * {n} + j')}, {self.read(x, at)})")
+        at = f"i * {row} + get({self.element(positions, 'j')})"
+        self.line(f"put({self.element(v.ref, f'i * {n} + j')}, {self.read(x, at)})")
         self.indent -= 2
 
     def write_scattered(self, v):
         gy, positions = v.operands
         n, row = math.prod(positions.shape), _row_size(v.ref)
         (index,), depth = self.nest(v.shape, v.batch, [v.ref.strides])
-        self.line(f"put({self.place_in(v.ref, index)}, {_literal(0, v.dtype.char)})")
+        self.line(f"put({self.element(v.ref, index)}, {_literal(0, v.dtype.char)})")
         self.close(depth)
         self.table_loop(v.batch, positions, row)
-        place = self.place_in(v.ref, f"i * {row} + get({self.place_in(positions, 'j')})")
+        place = self.element(v.ref, f"i * {row} + get({self.element(positions, 'j')})")
         self.line(f"put({place}, get({place}) + {self.read(gy, f'i * {n} + j')})")
         self.indent -= 2
 
@@ -689,7 +744,7 @@ class _Writer:
                     self.add_up(x, ref.value.settings[1], (name, "0"), ref)
                     continue
                 (from_, to), depth = self.nest(ref.shape, None, [ref.strides, layout(ref.shape, None)])
-                place = f"{name}, {to or '0'}"
+                place = f"{name}, {to or '0'}, {self.scope((name, '0'))}"
                 self.line(f"put({place}, get({place}) + {self.read(ref, from_)})")
                 self.close(depth)
             elif term.kind == "rows" and i not in self.kept:

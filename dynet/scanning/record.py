@@ -46,8 +46,14 @@ def _is_trusted():
     name = frame.f_code.co_name
     if name == "raw":
         frame = frame.f_back
-    trusted = frame.f_globals.get("__name__", "").startswith(_TRUSTED)
-    return trusted and name not in ("elements", "compared")
+    recorder = getattr(_running, "recorder", None)
+    return (
+        frame.f_globals.get("__name__", "").startswith(_TRUSTED)
+        and name not in ("elements", "compared")
+        # Else the function is one that nobody hears of.
+        and recorder is not None
+        and config.hooks is recorder.hooks
+    )
 
 
 def _note(what):
@@ -162,6 +168,7 @@ class Recorder(FunctionHook):
         self._places = {}  # of arrays by id: where they come from
         self._kept = []  # those arrays, so that no other gets their id
         self._made = []  # weak references to the Variables that are watched
+        self.hooks = ()  # those in force while it runs
         self._open = None
         self._prints = []  # of the externals, when they were first read
         self.functions = []
@@ -178,7 +185,7 @@ class Recorder(FunctionHook):
         for kind, variables in given.items():
             for i, v in enumerate(variables):
                 self._follow(v, (kind, i))
-        config.hooks = self._hooks = (*hooks, self)
+        config.hooks = self.hooks = (*hooks, self)
         _running.recorder = self
         _all_running.append(self)
         try:
@@ -254,10 +261,11 @@ class Recorder(FunctionHook):
 
     def forward_preprocess(self, function, xs):
         if self._open is not None:
-            self.obstacle = self.obstacle or f"{self._open[0].name} calls {function.name} inside"
+            outer, _, line = self._open
+            self.obstacle = self.obstacle or f"{outer.name} calls {function.name} inside ({line})"
             return
         line = debugging.user_line()
-        if config.hooks is not self._hooks or config.debug:
+        if config.hooks is not self.hooks or config.debug:
             what = "turns on debug mode" if config.debug else "has a hook of its own"
             self.obstacle = self.obstacle or f"it {what} ({line})"
         self._open = function, _settings(function), line

@@ -7,6 +7,8 @@ that the plain loop goes on from there. What it gives is one ``Function`` on the
 import copy
 import math
 import random as std_random
+import sys
+import threading
 import warnings
 from typing import NamedTuple
 
@@ -143,7 +145,8 @@ class Plan:
         except NotByRows:
             self.rows = None
             self.program = self._build(self.all_gys)
-        self.stored = code.needs(self.program) if self.backprop else set()
+        self.stored = code.to_store(self.program) if self.backprop else set()
+        code.compute_again(self.program, self.stored)
         self.forward = code.forward(self.program, self.stored)
         self._programs, self._loops = {}, {}
         self.trusted = set()  # programs whose gradients were compared with the tape's
@@ -177,6 +180,8 @@ class Plan:
             whole = given == (*self.want.carry, *self.want.ys)
             try:
                 program = self.program if whole else self._build(given[n:], given[:n])
+                if not whole:
+                    code.compute_again(program, self.stored)
             except NotByRows:
                 program = self.program  # for which what is missing is zeros
             self._programs[given] = program
@@ -312,10 +317,14 @@ class Run:
         """
         if given in self.plan.trusted:
             return
-        kept = self.arrays
+        kept, length = self.arrays, self.steps.length
         try:
-            if self.forward(2) is None:
-                raise Obstacle("a kernel refused what it was given")
+            self.arrays = {
+                (role, i): array[: array.size // (length + 1) * 3]
+                if role == "states"
+                else array[: array.size // length * 2]
+                for (role, i), array in kept.items()
+            }
             with using_config("hooks", ()), using_config("debug", False):
                 self._compare_gradients(given)
         except NumbaError as error:
@@ -419,14 +428,14 @@ class Run:
             return self.carry[a.i].flatten()
         if a.role == "states":
             init = self.carry[a.i]
-            states = np.empty((length + 1, init.size), init.dtype)
+            states = buffer((length + 1) * init.size, init.dtype).reshape(length + 1, -1)
             states[0] = init.reshape(-1)
             return states.reshape(-1)
         if a.role == "ys":
             v = plan.program.ys[a.i].value
         else:
             v = plan.program.trace.values[a.i]
-        return np.empty(length * math.prod(v.shape), v.dtype)
+        return buffer(length * math.prod(v.shape), v.dtype)
 
     def _external(self, i):
         constants = self.plan.program.trace.constants
@@ -542,6 +551,32 @@ class Run:
             made = Scan(self, tuple(outputs)).apply(*self.inputs)
             made = [v if w else variable_at(None, v.array) for v, w in zip(made, want, strict=True)]
         return made[:n], made[n:]
+
+
+# Large arrays of former scans, which nobody refers to any more, are used again: the first touch of
+# fresh memory costs more than most of what is done in it.
+_buffers = []
+_buffers_lock = threading.Lock()
+MANY_BUFFERS = 1 << 28
+WORTH_KEEPING = 1 << 17
+
+
+def buffer(size, dtype):
+    """An uninitialized vector."""
+    n = size * np.dtype(dtype).itemsize
+    if n < WORTH_KEEPING:
+        return np.empty(size, dtype)
+    with _buffers_lock:
+        fitting = [b for b in _buffers if n <= b.size <= 2 * n]
+        for i in range(len(fitting)):
+            # One reference is the list's here, one the list's above, one getrefcount's.
+            if sys.getrefcount(fitting[i]) == 3:
+                return fitting[i][:n].view(dtype)
+        new = np.empty(n, np.uint8)
+        _buffers.append(new)
+        while sum([b.size for b in _buffers]) > MANY_BUFFERS:
+            _buffers.pop(0)
+        return new.view(dtype)
 
 
 def _vector(array):

@@ -6,6 +6,7 @@ are generated from shapes that are checked before they run.
 """
 
 import numpy as np
+from llvmlite.ir.instructions import LoadInstr, StoreInstr
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
@@ -16,27 +17,50 @@ def _pointer(context, builder, kind, array, i):
     return cgutils.gep(builder, data, i)
 
 
-@intrinsic
-def get(typingctx, a, i):
-    """``a[i]`` of a vector."""
+# LLVM asks before a loop whether its arrays overlap, and gives up on vectors where it has too much to
+# ask. So it is told: what is read and written in one *scope* does not overlap with any other's.
+SCOPES = 64
+
+
+def _in_scope(builder, n, scope):
+    """Tell of the instructions from number ``n`` of a block on that they access a scope."""
+    if not 0 < scope <= SCOPES:
+        return
+    module = builder.module
+    domain = module.add_metadata(["dynet.scan"])
+    scopes = [module.add_metadata([f"dynet.scan.{i}", domain]) for i in range(1, SCOPES + 1)]
+    for instruction in builder.block.instructions[n:]:
+        if isinstance(instruction, (LoadInstr, StoreInstr)):
+            instruction.set_metadata("alias.scope", module.add_metadata([scopes.pop(scope - 1)]))
+            instruction.set_metadata("noalias", module.add_metadata(scopes))
+
+
+@intrinsic(prefer_literal=True)
+def get(typingctx, a, i, scope):
+    """``a[i]`` of a vector; the number of a scope is written out, 0 for none."""
 
     def codegen(context, builder, signature, arguments):
-        place = _pointer(context, builder, signature.args[0], *arguments)
-        return context.unpack_value(builder, signature.args[0].dtype, place)
+        place = _pointer(context, builder, signature.args[0], *arguments[:2])
+        n = len(builder.block.instructions)
+        x = context.unpack_value(builder, signature.args[0].dtype, place)
+        _in_scope(builder, n, scope.literal_value)
+        return x
 
-    return a.dtype(a, types.int64), codegen
+    return a.dtype(a, types.int64, scope), codegen
 
 
-@intrinsic
-def put(typingctx, a, i, x):
+@intrinsic(prefer_literal=True)
+def put(typingctx, a, i, scope, x):
     """``a[i] = x`` of a vector."""
 
     def codegen(context, builder, signature, arguments):
         place = _pointer(context, builder, signature.args[0], *arguments[:2])
-        context.pack_value(builder, signature.args[0].dtype, arguments[2], place)
+        n = len(builder.block.instructions)
+        context.pack_value(builder, signature.args[0].dtype, arguments[3], place)
+        _in_scope(builder, n, scope.literal_value)
         return context.get_dummy_value()
 
-    return types.void(a, types.int64, a.dtype), codegen
+    return types.void(a, types.int64, scope, a.dtype), codegen
 
 
 @intrinsic
@@ -76,7 +100,7 @@ def sum_of(a, at, n, stride):
     """The sum of ``n`` elements, in whatever order is fastest."""
     total = a.dtype.type(0)
     for i in range(n):
-        total += get(a, at + i * stride)
+        total += get(a, at + i * stride, 0)
     return total
 
 

@@ -25,6 +25,10 @@ from .elementwise import FORMULAS
 COMPILED = "fd?bBhHiIlLqQ"
 
 
+# Higher than the number of any value.
+AGAIN = 1_000_000
+
+
 class Untraceable(BaseException):
     """A step does what no compiled loop can do; the message says what.
 
@@ -193,9 +197,18 @@ class Trace:
         v = Value()
         v.kind, v.operands, v.settings = kind, tuple(operands), settings
         v.shape, v.dtype, v.batch, v.partial = tuple(shape), np.dtype(dtype), batch, partial
-        v.number, v.late = len(self.values), self.late
+        # What the backward pass computes again of the forward pass comes between the two.
+        v.number, v.late = len(self.values) + (AGAIN + AGAIN if self.late else 0), self.late
         self.values.append(v)
         return Traced(self, v.ref)
+
+    def again(self, v: Value, operands) -> Value:
+        """The same value, computed by the backward pass too."""
+        w = Value()
+        for name in Value.__slots__:
+            setattr(w, name, getattr(v, name))
+        w.operands, w.number, w.late = tuple(operands), v.number + AGAIN, True
+        return w
 
     def external(self, array) -> "Traced":
         """A constant array."""
