@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from ..backend import StandIn
-from .arithmetic import COMPILED, each, run, runnable
+from .arithmetic import COMPILED, run, runnable
 from .elementary import exp, expm1, log, log1p, sigmoid
 from .error_function import erfc
 

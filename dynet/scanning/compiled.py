@@ -63,7 +63,9 @@ def _load(code):
         else:
             unknown[f"kernel_{i}"] = kernel
     head, function, body = code.source.partition("@njit")
-    source = "\n".join([head.rstrip(), *imports, "", f"CACHE = {not unknown}", "", "", function]) + body
+    source = (
+        "\n".join([head.rstrip(), *imports, "", f"CACHE = {not unknown}", "", "", function]) + body
+    )
     if not unknown:
         module = _module_on_disk(source, _version() + "".join(others))
         if module is not None:

@@ -12,7 +12,6 @@ from .. import terms
 from .record import Obstacle, Record, fresh
 from .traced import NotByRows, Ref, Trace, Traced, Untraceable
 
-
 # Kinds of values that no operation of the step computes.
 GIVEN = ("carry", "x", "external", "gy", "gcarry", "filled")
 
@@ -178,7 +177,10 @@ def build(
     calls = _calls_that_want(record, given)
     for number in reversed(range(len(functions))):
         call, function = record.calls[number], functions[number]
-        gys_of = [_total(trace, arrived.get((number, i)), env[number, i]) for i in range(len(call.outputs))]
+        gys_of = [
+            _total(trace, arrived.get((number, i)), env[number, i])
+            for i in range(len(call.outputs))
+        ]
         if not any(calls[number]) or all(gy is None for gy in gys_of):
             continue
         function.inputs = tuple(
@@ -310,11 +312,16 @@ def _term(trace, i, gx):
     if trace.rows is not None and not gx.ref.value.partial:
         raise NotByRows
     value = gx.ref.value
-    if value.kind == "product" and len(value.shape) == 2:
+    if value.kind == "product" and len(value.shape) == gx.ndim == 2:
         straight = gx.ref.whole
         if straight or gx.ref.transpose((1, 0)).whole:
             a, b = value.operands
-            return Term(i, "product", (_over_time(trace, a.transpose((1, 0))), _over_time(trace, b)), not straight)
+            return Term(
+                i,
+                "product",
+                (_over_time(trace, a.transpose((1, 0))), _over_time(trace, b)),
+                not straight,
+            )
     return Term(i, "sum", (_own(trace, gx, copy=True),))
 
 

@@ -24,7 +24,13 @@ _running = threading.local()
 _all_running = []  # the recorders of all threads
 
 # Rooms that may look at a Variable's array: the tape and the functions, which are noted.
-_TRUSTED = ("dynet.function", "dynet.variable", "dynet.higher_order", "dynet.scanning.", "dynet.backend")
+_TRUSTED = (
+    "dynet.function",
+    "dynet.variable",
+    "dynet.higher_order",
+    "dynet.scanning.",
+    "dynet.backend",
+)
 
 
 class Obstacle(Exception):
@@ -57,9 +63,9 @@ def _is_trusted():
 
 
 def _note(what):
-    recorder = getattr(_running, "recorder", None)
+    own = getattr(_running, "recorder", None)
     # In a thread that the step has started, nobody knows whose Variable it is.
-    for recorder in _all_running if recorder is None else [recorder]:
+    for recorder in _all_running if own is None else [own]:
         if recorder.obstacle is None:
             recorder.obstacle = f"{what} ({debugging.user_line()})"
 

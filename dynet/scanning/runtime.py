@@ -17,8 +17,8 @@ def _pointer(context, builder, kind, array, i):
     return cgutils.gep(builder, data, i)
 
 
-# LLVM asks before a loop whether its arrays overlap, and gives up on vectors where it has too much to
-# ask. So it is told: what is read and written in one *scope* does not overlap with any other's.
+# LLVM asks before a loop whether its arrays overlap, and gives up on vectors where that is too much
+# to ask. So it is told: what is read and written in one *scope* overlaps with no other's.
 SCOPES = 64
 
 
@@ -74,9 +74,12 @@ def part(typingctx, a, i, shape):
     def codegen(context, builder, signature, arguments):
         a, i, shape = arguments
         lengths = cgutils.unpack_tuple(builder, shape)
-        strides, step = [], context.get_constant(types.intp, context.get_abi_sizeof(
-            context.get_data_type(result.dtype)
-        ))
+        strides, step = (
+            [],
+            context.get_constant(
+                types.intp, context.get_abi_sizeof(context.get_data_type(result.dtype))
+            ),
+        )
         itemsize = step
         for n in reversed(lengths):
             strides.insert(0, step)

@@ -12,6 +12,7 @@ rows, and how many there are is known only when it runs.
 """
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,6 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..backend import StandIn, is_array
 from .elementwise import FORMULAS
-
 
 # The dtypes that loops compute with, by their characters.
 COMPILED = "fd?bBhHiIlLqQ"
@@ -175,8 +175,8 @@ class Trace:
     Kinds of values: given are ``external`` (an array that the step closes over), ``x``, ``carry``,
     ``gy``, ``gcarry``; computed are ``map`` (element by element, by a formula), ``reduce``,
     ``product`` (of matrices), ``joined`` (several side by side), ``placed`` (zeros, with others
-    added at some places), ``taken`` and ``scattered`` (elements by a table of positions), ``filled``
-    (with one number), ``kernel`` and ``output`` (one array that a kernel writes).
+    added at some places), ``taken`` and ``scattered`` (elements by a table of positions),
+    ``filled`` (with one number), ``kernel`` and ``output`` (one array that a kernel writes).
 
     Args:
         rows: how many rows the batch has, in a trace by rows; else ``None``.
@@ -340,7 +340,15 @@ class Trace:
         shape = [ref.shape[a] for a in kept]
         if name in ("maximum", "minimum") and math.prod([ref.shape[a] for a in axes]) == 0:
             raise ValueError("nothing has no largest element")
-        y = self.add("reduce", [ref.transpose((*kept, *axes))], shape, dtype, batch, (name, len(kept)), partial)
+        y = self.add(
+            "reduce",
+            [ref.transpose((*kept, *axes))],
+            shape,
+            dtype,
+            batch,
+            (name, len(kept)),
+            partial,
+        )
         if keepdims:
             y = y.reshape([1 if a in axes else n for a, n in enumerate(ref.shape)])
         return y
@@ -381,7 +389,9 @@ class Trace:
                 s = self.packed(x)
                 if s.ref.batch != (None if batch is None else 0):
                     raise NotByRows
-                y = self.add("scattered", [s.ref, self.external(positions).ref], shape, dtype, batch)
+                y = self.add(
+                    "scattered", [s.ref, self.external(positions).ref], shape, dtype, batch
+                )
                 views.append((0, layout(v.shape, batch)))
                 arrays.append(y.ref)
         self.refuse_partial(*arrays)
@@ -425,7 +435,14 @@ class Trace:
             raise NotByRows
         if flat and len({r.batch for r in refs}) > 1:
             raise NotByRows
-        head = self.add("kernel", refs, (), np.int64, None, (kernel, tuple(settings), flat, tuple([(tuple(s), np.dtype(d)) for s, d in outputs])))
+        head = self.add(
+            "kernel",
+            refs,
+            (),
+            np.int64,
+            None,
+            (kernel, tuple(settings), flat, tuple([(tuple(s), np.dtype(d)) for s, d in outputs])),
+        )
         written = []
         for i, (shape, dtype) in enumerate(outputs):
             batch = refs[0].batch if flat else 0 if rows else None
@@ -514,7 +531,9 @@ class Traced(StandIn, NDArrayOperatorsMixin):
     def transpose(self, *axes):
         if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)):
             axes = axes[0]
-        axes = tuple(reversed(range(self.ndim))) if not axes else tuple([a % self.ndim for a in axes])
+        axes = (
+            tuple(reversed(range(self.ndim))) if not axes else tuple([a % self.ndim for a in axes])
+        )
         if sorted(axes) != list(range(self.ndim)):
             raise ValueError("each axis must be named once")
         return Traced(self.trace, self.ref.transpose(axes))
@@ -606,7 +625,12 @@ class Traced(StandIn, NDArrayOperatorsMixin):
         trace = self.trace
         if method == "reduce":
             axis, keepdims = kwargs.pop("axis", 0), kwargs.pop("keepdims", False)
-            if kwargs.pop("dtype", None) is not None or kwargs or out or ufunc.__name__ not in REDUCTIONS:
+            if (
+                kwargs.pop("dtype", None) is not None
+                or kwargs
+                or out
+                or ufunc.__name__ not in REDUCTIONS
+            ):
                 raise Untraceable(f"it uses NumPy's {ufunc.__name__}.reduce")
             return trace.reduce(ufunc.__name__, inputs[0], axis, keepdims)
         if method != "__call__" or kwargs:
@@ -718,7 +742,7 @@ def _split(trace, x, indices, axis=0):
         indices = range(n // indices, n, n // indices)
     ends = [0, *map(int, indices), n]
     before = (slice(None),) * (axis % x.ndim)
-    return [x[(*before, slice(a, b))] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [x[(*before, slice(a, b))] for a, b in pairwise(ends)]
 
 
 FUNCTIONS = {
