@@ -20,7 +20,7 @@ class Maker:
 
     def array(self, *shape):
         # The more columns, the smaller: no recurrence shall grow what rounding makes different.
-        scale = (shape or (1,))[-1] ** -0.5
+        scale = max((1, *shape[-1:])) ** -0.5
         return np.asarray(self.rng.standard_normal(shape) * scale).astype(self.dtype)
 
     def __call__(self, *shape):

@@ -1146,6 +1146,23 @@ def test_special_values_go_through_as_in_the_loop(value):
     check_compiled(lambda: Made(step), lambda: inputs(xs=xs))
 
 
+CLOSE_TO_THE_CARRY = {
+    "a map alone": lambda h, x, W, b: F.linear(h, W, b),
+    "a bias alone": lambda h, x, W, b: h + b,
+    "the rows turned over": lambda h, x, W, b: F.linear(F.flip(h, 0), W),
+    "the columns turned over": lambda h, x, W, b: F.linear(h[:, ::-1], W, b),
+}
+
+
+@pytest.mark.parametrize("rule", CLOSE_TO_THE_CARRY.values(), ids=CLOSE_TO_THE_CARRY)
+def test_a_carry_may_be_what_a_parameter_gives_it(rule):
+    def make():
+        W, b = Variable(numbers(N, N, seed=1) * 0.5), Variable(numbers(N, seed=2))
+        return Made(lambda h, x: (rule(h, x, W, b), h * x), (W, b))
+
+    check_same(make)
+
+
 def test_a_gradient_that_nobody_asks_for_is_no_nan():
     """Zeros that are swept through a root at 0 would be NaN; the loop sweeps nothing there."""
 

@@ -346,10 +346,10 @@ class _Writer:
                 self.fused(group, readers, needed)
             else:
                 getattr(self, f"write_{group[0].kind}")(group[0])
-        for v, home in self.copies:
-            self.copy(v.ref, v.ref, home)
         if self.late:
             self.terms_of_step()
+        for v, home in self.copies:
+            self.copy(v.ref, v.ref, home)
         return self.lines
 
     def spare_copies(self, groups, readers, needed):
@@ -363,7 +363,7 @@ class _Writer:
             leaf = int(home[0].removeprefix(kind))
             reads = [
                 (k, r)
-                for k, g in enumerate(groups)
+                for k, g in enumerate([*groups, self.summed])
                 for w in g
                 for r in w.operands
                 if isinstance(r, Ref) and r.value.kind == kind and r.value.settings == (leaf,)

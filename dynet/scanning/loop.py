@@ -281,8 +281,16 @@ def scan(
 
     It is run in Python for the first two time steps of *every* call, so that it may change from
     one call to the next. Where what it did there can be compiled, compiled code does the same
-    for the other steps; otherwise they run in Python too. They all do so with fewer than 4 steps,
-    in debug mode, and on a GPU. ``dynet.scanning.explain`` says what stands in the way.
+    for all steps; otherwise they run in Python too. They all do so with fewer than 4 steps, in
+    debug mode, while a function hook listens, and on a GPU. ``dynet.scanning.explain`` says what
+    stands in the way: looks at elements, Variables that the step keeps, arrays that it makes anew
+    each time are found out. Not so what the two steps do not show: a step that changes its mind at
+    the third one, or by a generator of random numbers of its own; and side effects, the step's or
+    a function's own, happen at two time steps. Warnings of NumPy's (overflow) are not given.
+
+    ``ys`` may share memory with what the backward pass needs, as any function's output may: it is
+    not to be written to. Two outputs of a compiled scan are not computed from one another:
+    ``dynet.grad`` of ``ys`` with respect to the last carry finds nothing there.
 
     Args:
         step: called as ``step(carry, x)``; returns a pair, the new carry and y. The carry stays of

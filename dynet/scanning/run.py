@@ -65,8 +65,8 @@ class Run:
                     return None
                 self._compare(self._in_order(found, 2), given)
             outputs = self.forward(self.steps.length)
-        except NumbaError as error:
-            raise Obstacle(f"Numba cannot compile it: {str(error).splitlines()[-1]}") from error
+        except Exception as error:
+            raise _obstacle(error) from error
         if outputs is not None:
             self._compare(self._of_first_two(outputs), given)
         return outputs
@@ -117,8 +117,8 @@ class Run:
             }
             with using_config("hooks", ()), using_config("debug", False):
                 self._compare_gradients(given)
-        except NumbaError as error:
-            raise Obstacle(f"Numba cannot compile it: {str(error).splitlines()[-1]}") from error
+        except Exception as error:
+            raise _obstacle(error) from error
         finally:
             self.arrays = kept
         self.plan.trusted.add(given)
@@ -327,6 +327,15 @@ class Run:
 
     def _term_size(self, program, k):
         return self.externals[program.terms[k].external].size
+
+
+def _obstacle(error):
+    """What compiling or running a loop raised, as a reason to run the plain one."""
+    if isinstance(error, Obstacle):
+        return error
+    if isinstance(error, NumbaError):
+        return Obstacle(f"Numba cannot compile it: {str(error).splitlines()[-1]}")
+    return Obstacle(f"compiled, it raises {type(error).__name__}: {error}")
 
 
 def _vector(array):

@@ -290,6 +290,7 @@ class Trace:
         if a.dtype.char not in "fd" or a.dtype != b.dtype:
             raise Untraceable(f"it multiplies matrices of {a.dtype} and {b.dtype}")
         self.refuse_partial(a.ref, b.ref)
+        a, b = [self.packed(x) if min(x.ref.strides, default=0) < 0 else x for x in (a, b)]
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         ndim = len(lead) + 2
         batches = [x.ref.batch if x.ref.batch is None else x.ref.batch - x.ndim for x in (a, b)]
