@@ -657,10 +657,10 @@ class _Writer:
             return repr(s)
         if s.what == "key":
             return "key"
-        first, per_row = s.value
-        rows = f" + first * {per_row}" if per_row else ""
-        reserved = self.program.trace.reserved
-        return f"position + np.uint64(t * {reserved} + {first}{rows})"
+        rows, fixed = self.program.trace.reserved
+        rows_before, fixed_before, per_row = s.value
+        of_step = f"t * (total * {rows} + {fixed}) + total * {rows_before} + {fixed_before}"
+        return f"position + np.uint64({of_step} + first * {per_row})"
 
     # -- gradients of what the step closes over ----------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import random
+from ..backend import blas_threads_for
 from ..config import config
 from ..function import Function, variable_at
 from ..functions.checks import raw
@@ -55,7 +56,8 @@ def attempt(steps) -> Outcome:
     carry, ys, records, keepers = steps.carry, [], [], []
     for t in range(2):
         recorder = Recorder()
-        carry, y = recorder.run(steps, carry, steps.x_at(t))
+        with blas_threads_for(0):  # two steps are not worth waking the others
+            carry, y = recorder.run(steps, carry, steps.x_at(t))
         records.append(recorder.finish(carry, y))
         # Others at the same place of the tape: of those that the step handled none shall be left.
         carry, y = [_again(v) for v in carry], [_again(v) for v in y]
@@ -83,7 +85,7 @@ def attempt(steps) -> Outcome:
         compare(*records)
         plan = plan_of(steps, records[1])
         drawn = random.get_state()[1] - state[1]
-        if drawn != 2 * plan.program.trace.reserved:
+        if drawn != 2 * plan.program.trace.drawn():
             raise Obstacle("it draws random numbers in other ways than by its functions")
         run = Run(plan, steps, records[1], state)
         outputs = run.compiled(carry, ys)
@@ -93,7 +95,7 @@ def attempt(steps) -> Outcome:
         # A kernel refused what it was given: the plain loop gets there, too, and says what it was.
         return Outcome(False, carry, ys, 2, "a kernel refused what it was given")
     random.set_state(state)
-    random.reserve(steps.length * plan.program.trace.reserved)
+    random.reserve(steps.length * plan.program.trace.drawn())
     return Outcome(True, *_on_tape(run, outputs), steps.length)
 
 

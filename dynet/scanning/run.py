@@ -85,7 +85,7 @@ class Run:
         for i, array in enumerate(self.carry):
             found[i] = None
             if ("states", i) in self.arrays:
-                states = self.arrays["states", i].reshape(-1, *array.shape)
+                states = self.arrays["states", i].reshape(self.steps.length + 1, *array.shape)
                 found[i] = states[2]
         return found
 

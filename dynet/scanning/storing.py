@@ -9,8 +9,6 @@ CHEAP = {
     "logical_and", "logical_not", "logical_or", "maximum", "minimum", "multiply", "negative",
     "not_equal", "positive", "square", "subtract", "where",
 }  # fmt: skip
-# So do products that add up no more than this.
-SHORT_PRODUCT = 24
 
 
 def to_store(program: Program) -> set:
@@ -23,11 +21,10 @@ def to_store(program: Program) -> set:
     available = set(reads)
     for number in sorted(reads):
         v = reads[number]
-        cheap = (v.kind == "map" and v.settings[0] in CHEAP) or (
-            v.kind == "product" and v.operands[0].shape[-1] <= SHORT_PRODUCT
-        )
+        cheap = v.kind == "map" and v.settings[0] in CHEAP
+        # Not from arrays that are the user's: they may change until the backward pass.
         there = all(
-            r.value.kind in ("external", "x", "filled") or r.value.number in available
+            r.value.kind == "filled" or r.value.number in available
             for r in v.operands
             if isinstance(r, Ref)
         )

@@ -187,7 +187,7 @@ class Trace:
         self.values = []
         self.closed_over = 0  # how many arrays the step closes over
         self.constants = []  # others, which its functions make
-        self.reserved = 0  # how many random numbers a step draws
+        self.reserved = [0, 0]  # how many random numbers a step draws for each row, and besides
         self.late = False  # whether the backward pass is read
 
     def add(self, kind, operands, shape, dtype, batch=None, settings=(), partial=False) -> "Traced":
@@ -201,6 +201,11 @@ class Trace:
         v.number, v.late = len(self.values) + (AGAIN + AGAIN if self.late else 0), self.late
         self.values.append(v)
         return Traced(self, v.ref)
+
+    def drawn(self) -> int:
+        """How many random numbers a step draws."""
+        per_row, fixed = self.reserved
+        return per_row * (self.rows or 0) + fixed
 
     def again(self, v: Value, operands) -> Value:
         """The same value, computed by the backward pass too."""
@@ -612,13 +617,15 @@ class Traced(StandIn, NDArrayOperatorsMixin):
         """The key of the random stream and the position of the next ``n`` numbers in it."""
         if n != self.size:
             raise Untraceable("it draws more or fewer random numbers than an array has elements")
-        rows = self.ref.batch is not None
-        if rows and self.ref.batch != 0:
+        if self.ref.batch not in (0, None):
             raise NotByRows
-        first = self.trace.reserved
-        self.trace.reserved += n
-        per_row = n // self.trace.rows if rows else 0
-        return Reserved("key", None), Reserved("position", (first, per_row))
+        before = tuple(self.trace.reserved)
+        per_row = 0 if self.ref.batch is None else n // self.trace.rows
+        if per_row:
+            self.trace.reserved[0] += per_row
+        else:
+            self.trace.reserved[1] += n
+        return Reserved("key", None), Reserved("position", (*before, per_row))
 
     # -- NumPy's protocols -------------------------------------------------------------------
 
