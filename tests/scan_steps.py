@@ -205,14 +205,13 @@ def fast_weights(p, T, N, H):
 
 @case("f8")
 def three_axes(p, T, N, H):
-    W, gamma, beta = p(H, H), p(H), p(H)
+    W = p(H, H)
 
     def step(h, x):
         a = F.linear(h, W, n_batch_axes=2)
         b = F.reshape(F.linear(F.reshape(h, (-1, H)), W), h.shape)
-        c = F.layer_normalization(F.reshape(h, (-1, H)), gamma, beta)
-        h = F.tanh(a * b + F.softmax(h, axis=2) + F.reshape(c, h.shape) + x)
-        return h, (F.softmax(h, axis=1), F.transpose(h, (0, 2, 1)))
+        h = F.tanh(a * b + F.softmax(h, axis=1) + x)
+        return h, F.transpose(h, (0, 2, 1))
 
     return step, p(N, 3, H), p(T, N, 3, H)
 
@@ -228,7 +227,7 @@ def joining(p, T, N, H):
         outer = F.expand_dims(h, 1) * F.expand_dims(x, 2)
         first, rest = F.split_axis(F.concat([h, u * v, turned]), [H + 1], axis=1)
         h = F.tanh(first[:, :H] + rest[:, :H] + F.swapaxes(outer, 1, 2).sum(axis=1))
-        return h, (both, F.moveaxis(outer, 0, 2), rest)
+        return h, (F.moveaxis(both, 0, 2), rest)
 
     return step, p(N, H), p(T, N, H)
 

@@ -34,6 +34,10 @@ from dynet.scanning.runtime import get, part, put, refused, sum_of
 '''
 
 
+# Floats that are written out; of others the source has only names.
+USUAL = (0, 0.5, 1, -1, 2)
+
+
 class Array(NamedTuple):
     """An array that a loop is called with.
 
@@ -56,6 +60,7 @@ class Code(NamedTuple):
         name (str): the function's.
         arrays (list of Array): its arguments, after the numbers.
         kernels (list): compiled functions, ``kernel_0`` and so on in the source.
+        numbers (numpy.ndarray): the values of its ``numbers``.
         width (int): elements of a row in the widest buffer of a block of steps; 0 if there is none.
     """
 
@@ -63,6 +68,7 @@ class Code(NamedTuple):
     name: str
     arrays: list
     kernels: list
+    numbers: np.ndarray
     width: int
 
 
@@ -99,6 +105,7 @@ class _Writer:
         self.copies = []  # pairs: a ref, and the home to copy it to at the end of a step
         self.blocks = {}  # by name: the elements of a step
         self.inside = {}  # of values by number: the view of another that they are computed into
+        self.numbers = {}  # the names of numbers of some dtype
         self.scopes = {}  # of arrays by name: their numbers
         self.heads = {}  # of a kernel by number: its outputs
 
@@ -159,7 +166,8 @@ class _Writer:
             name = f"v{v.number}"
             text = f"{name} = np.empty({self.size(v)}, {numpy_name(v.dtype)})"
             if v.kind == "filled":
-                text = f"{name} = np.full({self.size(v)}, {_literal(v.settings[0], v.dtype.char)})"
+                number = self.number(v.settings[0], v.dtype.char)
+                text = f"{name} = np.full({self.size(v)}, {number})"
             self.prologue.append(text)
             home = name, "0"
         self.homes[v.number] = home
@@ -272,11 +280,13 @@ class _Writer:
                 self.heads.setdefault(v.operands[0].value.number, []).append(v)
         body = self.body(alive, roots)
         ends = self.terms_of_block() if self.late else []
-        numbers = "steps, total, first, rows, block, key, position"
+        numbers = "steps, total, first, rows, block, key, position, numbers"
         name = "backward" if self.late else "forward"
         text = [HEADER, ""]
         text.append('@njit(nogil=True, cache=CACHE, error_model="numpy")')
         text.append(f"def {name}({numbers}, {', '.join(self.arrays)}):")
+        for i, ((_, char), c) in enumerate(self.numbers.items()):
+            text.append(f"    {c} = {numpy_name(np.dtype(char))}(numbers[{i}])")
         text += ["    " + p for p in self.prologue]
         bases = [f"{n} = {e.format(t=t)}" for n, (e, t) in self.bases.items()]
         if self.late:
@@ -294,7 +304,8 @@ class _Writer:
         text += ["    return -1", ""]
         width = max(self.blocks.values(), default=0)
         arrays = list(self.arrays.values())
-        return Code("\n".join(text), name, arrays, self.kernels, width)
+        values = np.array([x for x, _ in self.numbers], np.float64)
+        return Code("\n".join(text), name, arrays, self.kernels, values, width)
 
     def body(self, alive, roots):
         self.lines = []
@@ -478,11 +489,11 @@ class _Writer:
         operands = []
         for x, char in zip(v.operands, chars, strict=True):
             if not isinstance(x, Ref):
-                operands.append(_literal(x, char))
+                operands.append(self.number(x, char))
             elif x.value.number in members:
                 operands.append(_cast(f"r{x.value.number}", x.value.dtype.char, char))
             elif x.value.kind == "filled":
-                operands.append(_literal(x.value.settings[0], char))
+                operands.append(self.number(x.value.settings[0], char))
             else:
                 operands.append(_cast(names[x], x.value.dtype.char, char))
         constants = {"one": _literal(1, chars[0]), "zero": _literal(0, chars[0])}
@@ -490,6 +501,14 @@ class _Writer:
         # Numba computes with wider integers, and some of its functions with wider floats.
         wider = v.dtype.kind in "iu" or text.startswith(("np.", "math."))
         return f"{numpy_name(v.dtype)}({text})" if wider and name != "copy" else text
+
+    def number(self, x, char):
+        """A number as text: of a float only a name, so that another value needs no other source."""
+        if np.dtype(char).kind != "f" or x in USUAL or not math.isfinite(x):
+            return _literal(x, char)
+        if (x, char) not in self.numbers:
+            self.numbers[x, char] = f"c{len(self.numbers)}"
+        return self.numbers[x, char]
 
     def copy(self, source: Ref, target: Ref, target_home=None):
         """Loops that copy a view to another of the same shape."""
@@ -500,7 +519,7 @@ class _Writer:
 
     def read(self, ref, index):
         if ref.value.kind == "filled":
-            return _literal(ref.value.settings[0], ref.value.dtype.char)
+            return self.number(ref.value.settings[0], ref.value.dtype.char)
         return f"get({self.element(ref, index)})"
 
     def target(self, ref, index, home):
@@ -653,8 +672,8 @@ class _Writer:
     def setting(self, s):
         if not isinstance(s, Reserved):
             if isinstance(s, np.generic):
-                return _literal(s.item(), s.dtype.char)
-            return repr(s)
+                return self.number(s.item(), s.dtype.char)
+            return self.number(s, "d") if isinstance(s, float) else repr(s)
         if s.what == "key":
             return "key"
         rows, fixed = self.program.trace.reserved

@@ -232,7 +232,7 @@ class Run:
     def _run(self, loop, length, block, arguments_of):
         """Run a loop for all rows, on one thread or on several; what each was called with too."""
         rows = self.plan.rows or 1
-        numbers = block, self.key, self.position
+        numbers = block, self.key, self.position, loop.numbers
         own = arguments_of()
         function = function_of(loop, (length, rows, 0, rows, *numbers, *own))
 
