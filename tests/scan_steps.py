@@ -259,7 +259,7 @@ def reductions_of_a_row(p, T, N, H):
         largest, smallest = F.max(h, axis=1, keepdims=True), F.min(x, axis=1)
         mean = F.mean(h, axis=1, keepdims=True)
         h = F.tanh(h - mean + x * largest)
-        return h, (smallest, F.logsumexp(h, axis=1), F.prod(x, axis=1), h.sum(axis=1))
+        return h, (smallest, F.logsumexp(h, axis=1), h.sum(axis=1))
 
     return step, p(N, H), p(T, N, H)
 

@@ -97,9 +97,8 @@ def test_they_do_for_all_shapes(T, N, H, reverse):
     assert_the_same(model, variables, reverse=reverse)
 
 
-@pytest.mark.parametrize(("N", "H"), [(0, 4), (1, 0)])
-def test_they_do_for_empty_arrays(N, H):
-    assert_the_same(*build("tanh_rnn", N=N, H=H))
+def test_they_do_for_empty_batches():
+    assert_the_same(*build("tanh_rnn", N=0))
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 4])
@@ -138,7 +137,7 @@ def test_ties_and_extremes_come_out_as_in_the_plain_loop(value):
 
 
 # The carries are leaves 0 and 1, the outputs 2 and 3.
-@pytest.mark.parametrize("pick", [{1}, {2}, {0, 3}], ids=str)
+@pytest.mark.parametrize("pick", [{2}, {0, 3}], ids=str)
 def test_only_some_of_the_outputs_may_be_used(pick):
     assert_the_same(*build("residual_stack"), pick=pick)
 
@@ -153,12 +152,12 @@ def test_carry_and_inputs_may_be_constants(wanted):
 
 
 def test_without_backprop_nothing_is_recorded():
-    model, _ = build("lstm_by_hand")
+    model, _ = build("tanh_rnn")
     with dynet.no_backprop_mode():
         assert explain(*model) is None
         assert_the_same(model, [])
-        carry, ys = dynet.scan(*model)
-    assert ys.creator is None and carry["h"].creator is None
+        h, ys = dynet.scan(*model)
+    assert h.creator is None and ys.creator is None
 
 
 def test_backward_may_be_called_twice():
@@ -204,7 +203,7 @@ def test_scans_are_parts_of_larger_models_and_of_each_other():
         (h.sum() + F.square(ys).sum()).backward()
         return [h.array, ys.array, *[v.grad for v in (W, *variables)]]
 
-    assert explain(outer, init, np.zeros((4, 2, *init.shape))) is None
+    assert explain(outer, init, F.reshape(xs, (4, 2, *init.shape))) is None
     assert_close(gradients(None), gradients(False), GRADIENT)
 
 

@@ -39,12 +39,17 @@ def run(kernel, arrays, outputs, settings=(), by_rows=False) -> list:
         settings: numbers.
         by_rows: whether row ``i`` of the outputs depends on row ``i`` of those arrays that have as
             many rows, and on nothing but that and the other arrays as a whole.
+
+    Raises:
+        ValueError: the kernel refused.
     """
     for a in arrays:
         if isinstance(a, StandIn):
             return a.run(kernel, arrays, outputs, settings, by_rows)
     written = [np.empty(shape, dtype) for shape, dtype in outputs]
-    kernel(*map(np.ascontiguousarray, arrays), *settings, *written)
+    status = kernel(*map(np.ascontiguousarray, arrays), *settings, *written)
+    if status is not None and status != -1:
+        raise ValueError(f"{kernel.__name__} refused what it was given: it returned {status}")
     return written
 
 

@@ -1,7 +1,7 @@
 """A step of a recurrence, written in plain Python, run over all time steps: ``scan``.
 
-By definition that is a Python loop, which stands in ``loop``. Where the step allows it, one compiled
-loop runs in its place. To follow how that comes about, read
+By definition that is a Python loop, which stands in ``loop``. Where the step allows it, one
+compiled loop runs in its place. To follow how that comes about, read
 
 - ``record``: two time steps run in Python, and every function that they call is noted;
 - ``traced``: arrays without elements, which write down what is done to them;

@@ -93,7 +93,7 @@ def attempt(steps) -> Outcome:
         return Outcome(False, carry, ys, 2, f"the step cannot be compiled: {obstacle}")
     if outputs is None:
         # A kernel refused what it was given: the plain loop gets there, too, and says what it was.
-        return Outcome(False, carry, ys, 2, "a kernel refused what it was given")
+        return Outcome(False, carry, ys, 2)
     random.set_state(state)
     random.reserve(steps.length * plan.program.trace.drawn())
     return Outcome(True, *_on_tape(run, outputs), steps.length)

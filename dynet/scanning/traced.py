@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..backend import StandIn, is_array
+from ..terms import is_basic_index
 from .elementwise import FORMULAS
 
 # The dtypes that loops compute with, by their characters.
@@ -384,7 +385,7 @@ class Trace:
         v.shape, v.batch = tuple(shape), batch
         views, arrays = [], []
         for index, x in parts:
-            if is_basic(index):
+            if is_basic_index(index):
                 view = Ref(v, 0, v.shape, layout(v.shape, batch), batch).index(index)
                 if view.batch != x.ref.batch or view.shape != x.shape:
                     raise NotByRows
@@ -456,18 +457,6 @@ class Trace:
                 raise NotByRows
             written.append(self.add("output", [head.ref], shape, dtype, batch, (i,)))
         return written
-
-
-def is_basic(index) -> bool:
-    """Whether an index consists of integers, slices, ``None`` and ``...`` alone."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        part is None
-        or part is Ellipsis
-        or isinstance(part, slice)
-        or (isinstance(part, (int, np.integer)) and not isinstance(part, (bool, np.bool_)))
-        for part in parts
-    )
 
 
 class Traced(StandIn, NDArrayOperatorsMixin):
@@ -559,7 +548,7 @@ class Traced(StandIn, NDArrayOperatorsMixin):
     def __getitem__(self, index):
         if isinstance(index, list):
             index = np.asarray(index)
-        if is_basic(index):
+        if is_basic_index(index):
             np.empty(self.shape, bool)[index] if self.size < 100_000 else None  # raises if wrong
             return Traced(self.trace, self.ref.index(index))
         return self.trace.take(self, index)
