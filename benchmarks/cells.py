@@ -43,7 +43,7 @@ def measure_times(built, cell, args):
     loss, _ = check_gradients(contenders, batches)
     print(f"Checked: {cell} has the same loss ({loss:.6f}) and gradients: {', '.join(contenders)}")
     turns = {
-        name: partial(common.seconds, contender.sweep, batches[name])
+        name: partial(common.seconds_in_a_row, contender.sweep, batches[name])
         for name, contender in contenders.items()
     }
     common.interleave(turns, args.warmup)

@@ -9,8 +9,8 @@ Run from the repository's root::
 A step is forward, backward, clipping the gradient to a global norm of 1, and an SGD update, in
 float32. All contenders (see ``benchmarks.contenders``) start from the same weights and see the
 same batches; before anything is timed, it is checked that they compute the same. They are timed
-in one process in turn, one step each, and the table gives medians, next to the mean, which
-contains the pauses of the garbage collector.
+in one process in turn, in which each does two steps, and the second is timed; the table gives
+medians, next to the mean, which contains the pauses of the garbage collector.
 
 *Cores.* All have the same number, ``--threads``. The process is confined to that many cores
 (``os.sched_setaffinity``) before any framework is imported. XLA, which has no call to set its
@@ -26,11 +26,12 @@ the first step; so the same is also said of the steps after the first.
 *The first step* is measured in fresh processes too (see ``benchmarks.alone``).
 
 *An epoch*, of ``--epoch-of`` images of MNIST in ``--data``, read pixel by pixel, is trained with
-``dynet.scan`` and with PyTorch's loop, which take turns batch by batch. It contains cutting the
-batch out of the images; what is compiled was compiled before.
+``dynet.scan`` and with PyTorch's loop, which take turns of a few batches. It contains cutting the
+batches out of the images; what is compiled was compiled before.
 """
 
 import argparse
+import itertools
 import json
 
 import numpy as np
@@ -39,6 +40,7 @@ from . import alone, common
 from .contenders import OWN, PEERS, check_same, load, make_batch, make_weights
 
 IMAGES = 60_000  # in an epoch of MNIST
+BATCHES_IN_A_ROW = 25  # of an epoch that is timed, until it is another's turn
 # Small enough for the weights to stay where the numbers are ordinary ones.
 RATE = 1e-4
 DIFFERENT_BATCHES = 4
@@ -62,8 +64,8 @@ def measure_times(contenders, args):
 
     def turn_of(name):
         contender, own = contenders[name], prepared[name]
-        turns = iter(range(args.warmup + args.batches))
-        return lambda: common.seconds(contender.train, own[next(turns) % len(own)])
+        turns = itertools.cycle(own)
+        return lambda: common.seconds_in_a_row(contender.train, next(turns))
 
     turns = {name: turn_of(name) for name in contenders}
     common.interleave(turns, args.warmup)
@@ -94,14 +96,17 @@ def measure_epoch(contenders, images, labels, args):
     def turn_of(contender):
         starts = iter(range(0, len(order), args.batch))
 
+        def run():
+            for start in itertools.islice(starts, BATCHES_IN_A_ROW):
+                train(contender, order[start : start + args.batch])
+
         def turn():
-            start = next(starts)
-            return common.seconds(train, contender, order[start : start + args.batch])
+            return common.seconds(run)
 
         return turn
 
     turns = {name: turn_of(contender) for name, contender in contenders.items()}
-    times = common.interleave(turns, -(-len(order) // args.batch))
+    times = common.interleave(turns, -(-len(order) // (args.batch * BATCHES_IN_A_ROW)))
     return {name: sum(seconds) for name, seconds in times.items()}
 
 
