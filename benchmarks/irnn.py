@@ -9,7 +9,7 @@ Run from the repository's root::
 A step is forward, backward, clipping the gradient to a global norm of 1, and an SGD update, in
 float32. All contenders (see ``benchmarks.contenders``) start from the same weights and see the
 same batches; before anything is timed, it is checked that they compute the same. They are timed
-in one process in turn, in which each does two steps, and the second is timed; the table gives
+in one process in turn, in which each does some steps, and the last one is timed; the table gives
 medians, next to the mean, which contains the pauses of the garbage collector.
 
 *Cores.* All have the same number, ``--threads``. The process is confined to that many cores

@@ -8,6 +8,7 @@ through the functions, to what it returns. The Variables that a step handles are
 import sys
 import threading
 import weakref
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -378,13 +379,17 @@ def fingerprint(x):
 _TAPE_S_OWN = frozenset(("inputs", "saved", "seen", "notes", "number"))
 
 
+@cache
+def _slots(cls) -> tuple:
+    """The names of the attributes of a class of functions, without the tape's own."""
+    names = [name for c in cls.__mro__ for name in c.__dict__.get("__slots__", ())]
+    return tuple([name for name in names if name not in _TAPE_S_OWN])
+
+
 def _settings(function) -> dict:
     """What is in a function's attributes, without what the tape keeps there."""
-    settings = {}
-    for cls in type(function).__mro__:
-        for name in cls.__dict__.get("__slots__", ()):
-            if name not in _TAPE_S_OWN and hasattr(function, name):
-                settings[name] = getattr(function, name)
+    cls = type(function)
+    settings = {name: getattr(function, name) for name in _slots(cls) if hasattr(function, name)}
     return settings | getattr(function, "__dict__", {})
 
 
