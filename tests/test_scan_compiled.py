@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -381,3 +382,49 @@ def test_a_folder_that_cannot_be_written_to_is_told_and_nothing_else(tmp_path, m
     with pytest.warns(RuntimeWarning, match="DYNET_SCAN_CACHE"):
         found = results(model, variables)
     assert_close(found[1], results(model, variables, compiled=False)[1], GRADIENT)
+
+
+@pytest.mark.parametrize("backprop", [True, False])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_carry_that_all_rows_share_is_the_same_for_each_of_them(threads, backprop, monkeypatch):
+    monkeypatch.setattr(run, "WORTH_A_THREAD", 0)
+    monkeypatch.setattr(run, "available_cores", lambda: threads)
+    decay, W = Variable(np.array([0.9])), Variable(np.eye(3) / 2)
+
+    def step(carry, x):
+        h, weight = carry
+        return (F.tanh(h @ W + x * weight), weight * 0.9), h
+
+    def ran(compiled):
+        xs = np.random.default_rng(0).standard_normal((20, 7, 3))
+        with dynet.using_config("enable_backprop", backprop):
+            (h, weight), ys = dynet.scan(step, (np.zeros((7, 3)), decay), xs, compiled=compiled)
+        if backprop:
+            for v in decay, W:
+                v.cleargrad()
+            (h.sum() + ys.sum() + weight.sum()).backward()
+        return [h.array, weight.array, ys.array, *([decay.grad, W.grad] if backprop else [])]
+
+    for ours, theirs in zip(ran(None), ran(False), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_a_step_that_is_refused_again_and_again_keeps_nothing_alive():
+    def step(h, x):
+        return F.cumsum(h + x, axis=1), None
+
+    gone = []
+    for _ in range(3):
+        init = Variable(np.ones((2, 3)))
+        gone.append(weakref.ref(init.array))
+        dynet.scan(step, init, np.ones((6, 2, 3)))
+        del init
+    assert [array() is None for array in gone] == [True] * 3
+
+
+@pytest.mark.parametrize("block", [1, 2000])
+def test_gradients_do_not_depend_on_how_many_steps_are_taken_together(block, monkeypatch):
+    model, variables = build("lstm_by_hand", np.float64, T=23, N=5, H=4)
+    expected = results(model, variables)[1]
+    monkeypatch.setattr(run, "BLOCK", block)
+    assert_close(results(model, variables)[1], expected, GRADIENT)

@@ -468,6 +468,7 @@ def test_where_an_attempt_fails_the_loop_goes_on_from_its_steps(attempts):
         ys=[[variable_at(None, np.full(2, y))] for y in (-1.0, -2.0)],
         steps=2,
         reason="it counts",
+        refused=False,
     )
     carry, ys = dynet.scan(step, H, XS)
     assert len(calls) == 1 + 3  # one in the attempt
@@ -476,7 +477,9 @@ def test_where_an_attempt_fails_the_loop_goes_on_from_its_steps(attempts):
 
 
 def test_compiled_true_is_an_error_where_the_attempt_fails(attempts):
-    attempts.outcome = SimpleNamespace(done=False, reason="it counts", carry=[], ys=[], steps=0)
+    attempts.outcome = SimpleNamespace(
+        done=False, reason="it counts", carry=[], ys=[], steps=0, refused=False
+    )
     with pytest.raises(RuntimeError, match="scan: compiled=True, but it counts"):
         dynet.scan(add, H, XS, compiled=True)
 

@@ -38,7 +38,8 @@ def run(kernel, arrays, outputs, settings=(), by_rows=False) -> list:
         outputs: the shape and dtype of each array that it writes.
         settings: numbers.
         by_rows: whether row ``i`` of the outputs depends on row ``i`` of those arrays that have as
-            many rows, and on nothing but that and the other arrays as a whole.
+            many rows, and on nothing but that and the other arrays as a whole: the kernel may then
+            be given some of the rows.
 
     Raises:
         ValueError: the kernel refused.

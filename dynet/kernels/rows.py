@@ -84,7 +84,9 @@ def gather(ids, table, ignore=None):
     if isinstance(ids, StandIn) and runnable(table):
         outputs = [((ids.size, table.shape[1]), table.dtype)]
         settings = ignore is not None, ignore or 0
-        return run(gather_rows, (ids, table), outputs, settings, by_rows=True)[0]
+        # A table with as many rows as there are ids would be taken for a part of the batch.
+        by_rows = len(table) != ids.size
+        return run(gather_rows, (ids, table), outputs, settings, by_rows)[0]
     if compiled(table):
         y = np.empty((ids.size, table.shape[1]), table.dtype)
         wrong = gather_rows(ids, table, ignore is not None, ignore or 0, y)

@@ -61,7 +61,7 @@ class Code(NamedTuple):
         arrays (list of Array): its arguments, after the numbers.
         kernels (list): compiled functions, ``kernel_0`` and so on in the source.
         numbers (numpy.ndarray): the values of its ``numbers``.
-        width (int): elements of a row in the widest buffer of a block of steps; 0 if there is none.
+        width (int): bytes of a row in the widest buffer of a block of steps; 0 if there is none.
     """
 
     source: str
@@ -103,7 +103,7 @@ class _Writer:
         self.bases = {}  # by name of the variable: the expression
         self.prologue = []
         self.copies = []  # pairs: a ref, and the home to copy it to at the end of a step
-        self.blocks = {}  # by name: the elements of a step
+        self.blocks = {}  # by name: the bytes of a row
         self.inside = {}  # of values by number: the view of another that they are computed into
         self.numbers = {}  # the names of numbers of some dtype
         self.scopes = {}  # of arrays by name: their numbers
@@ -245,7 +245,7 @@ class _Writer:
                         size = math.prod(v.shape) // (
                             v.shape[v.batch] if v.batch is not None else 1
                         )
-                        self.blocks[name] = size
+                        self.blocks[name] = size * v.dtype.itemsize
                         self.prologue.append(
                             f"{name} = np.empty(block * {self.size(v)}, {numpy_name(v.dtype)})"
                         )

@@ -1,8 +1,8 @@
 """Compiling the source of a loop, once: kept in memory, and on disk for the next process.
 
 The folder is ``DYNET_SCAN_CACHE`` from the environment, or ``dynet/scan`` in the user's folder for
-caches. A file is named after a hash of what it holds and of everything that it calls, so that it
-never has to change.
+caches. A file is named after a hash of what it holds, of dynet's kernels, and of the files of a
+user's kernels (not of others that those call), so that it never has to change.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from .code import Code
 
 _HERE = Path(__file__).parent
 _functions = {}  # compiled, by source and kernels
+MANY_FUNCTIONS = 512
 
 
 def function_of(code: Code, arguments: tuple):
@@ -48,6 +49,8 @@ def function_of(code: Code, arguments: tuple):
             )
             function = _load(code)
             function.compile(types)
+        if len(_functions) >= MANY_FUNCTIONS:
+            _functions.pop(next(iter(_functions)))
         _functions[key] = function
     return function
 
@@ -56,10 +59,11 @@ def _load(code):
     imports, unknown, others = [], {}, []
     for i, kernel in enumerate(code.kernels):
         module, name = kernel.__module__, kernel.__name__
-        if module != "__main__" and getattr(sys.modules.get(module), name, None) is kernel:
+        known = sys.modules.get(module)
+        if module != "__main__" and getattr(known, name, None) is kernel and known.__file__:
             imports.append(f"from {module} import {name} as kernel_{i}")
             if not module.startswith("dynet."):
-                others.append(Path(sys.modules[module].__file__).read_text())
+                others.append(Path(known.__file__).read_text())
         else:
             unknown[f"kernel_{i}"] = kernel
     head, function, body = code.source.partition("@njit")

@@ -285,8 +285,11 @@ def scan(
     debug mode, while a function hook listens, and on a GPU. ``dynet.scanning.explain`` says what
     stands in the way: looks at elements, Variables that the step keeps, arrays that it makes anew
     each time are found out. Not so what the two steps do not show: a step that changes its mind at
-    the third one, or by a generator of random numbers of its own; and side effects, the step's or
-    a function's own, happen at two time steps. Warnings of NumPy's (overflow) are not given.
+    the third one, or by a generator of random numbers of its own, or changes in place an array of
+    more than a megabyte, of which only some elements are looked at; and side effects, the step's or
+    a function's own, happen at two time steps. Warnings of NumPy's (overflow) are not given; where
+    ``np.errstate`` is to raise, the plain loop runs. Memory that a scan needed, up to 256 MB, is
+    kept for the next one.
 
     ``ys`` may share memory with what the backward pass needs, as any function's output may: it is
     not to be written to. Two outputs of a compiled scan are not computed from one another:
@@ -340,7 +343,7 @@ def scan(
             outcome = attempt(steps)
             if outcome.done:
                 return steps.results(outcome.carry, outcome.ys)
-            obstacle = outcome.reason
+            obstacle = None if outcome.refused else outcome.reason
             carry, first, ys = outcome.carry, outcome.steps, outcome.ys
         if compiled and obstacle is not None:
             raise RuntimeError(f"scan: compiled=True, but {obstacle}")
@@ -356,7 +359,7 @@ def explain(
 ) -> str | None:
     """Why ``scan`` runs a step as the plain loop; ``None`` if it compiles it.
 
-    The step is run, and the random numbers that it draws are put back.
+    The scan is run, and the random numbers that it draws from ``dynet.random`` are put back.
 
     Args:
         step, init, xs, length, reverse: as for ``scan``, which says of each what it raises.

@@ -15,6 +15,16 @@ _buffers = []
 _lock = threading.Lock()
 
 
+def _nobody():
+    """What ``getrefcount`` says of an object that two lists hold, in this Python."""
+    kept = [object()]
+    fitting = [*kept]
+    return sys.getrefcount(fitting[0])
+
+
+_NOBODY = _nobody()
+
+
 def buffer(size, dtype):
     """An uninitialized vector."""
     n = size * np.dtype(dtype).itemsize
@@ -23,8 +33,7 @@ def buffer(size, dtype):
     with _lock:
         fitting = [b for b in _buffers if n <= b.size <= 2 * n]
         for i in range(len(fitting)):
-            # One reference is the list's here, one the list's above, one getrefcount's.
-            if sys.getrefcount(fitting[i]) == 3:
+            if sys.getrefcount(fitting[i]) == _NOBODY:
                 return fitting[i][:n].view(dtype)
         new = np.empty(n, np.uint8)
         _buffers.append(new)

@@ -1,6 +1,7 @@
 """What is known of a step's structure, and kept from call to call: its program and its loops."""
 
 import math
+import threading
 import warnings
 
 import numpy as np
@@ -23,6 +24,10 @@ class Plan:
         program: forward, and backward from all that the step gives.
         stored (set): the numbers of the values that are kept for the backward pass.
         rows: how many rows the batch has; ``None`` if they are not independent.
+        forward (Code): the loop of the steps.
+        trusted (set): which programs' gradients were compared with the tape's.
+        tolerance (float): what rounding may come to, of the largest number.
+        cost (float): the work of a step, in elements.
     """
 
     def __init__(self, record, likes, carry, xs, backprop):
@@ -42,8 +47,7 @@ class Plan:
         compute_again(self.program, self.stored)
         self.forward = code.forward(self.program, self.stored)
         self._programs, self._loops = {}, {}
-        self.trusted = set()  # programs whose gradients were compared with the tape's
-        # What rounding may come to, of the largest number.
+        self.trusted = set()
         narrow = any(v.dtype == np.float32 for v in self.program.trace.values)
         self.tolerance = 1e-4 if narrow else 1e-11
         self.cost = sum([math.prod(v.shape) for v in self.program.trace.values])
@@ -55,7 +59,14 @@ class Plan:
         """The program for those ys, and leaves of the last carry, that have a gradient."""
         has = self.want.carry if carry is None else carry
         while True:
-            program = build(self.record, self.likes, self.rows, self.want, has, gys)
+            try:
+                program = build(self.record, self.likes, self.rows, self.want, has, gys)
+            except Untraceable as error:
+                raise Obstacle(str(error)) from error
+            except NotByRows:
+                if self.rows is None:
+                    raise Obstacle("its parts have shapes that do not fit") from None
+                raise
             # A leaf that nothing arrives at has none; zeros in its place could become NaN.
             reached = tuple([a or i in program.reached for i, a in enumerate(has)])
             if gys is None or reached == has:
@@ -94,12 +105,12 @@ class Plan:
 def _rows(likes):
     """How many rows the batch has, by the first axis of the carry."""
     lengths = [shape[0] for shape, _ in likes["carry"] if shape]
-    if not lengths or max(lengths) < 2:
-        return None
-    return max(set(lengths), key=lengths.count)
+    commonest = max(set(lengths), key=lengths.count, default=0)
+    return commonest if commonest > 1 else None
 
 
 _plans = {}
+_lock = threading.Lock()
 MANY_PLANS = 256
 
 
@@ -133,16 +144,20 @@ def plan_of(steps, record):
             (np.broadcast_to(np.empty((), x.dtype), x.shape), n and True)
             for x, n in record.externals
         ]
-        calls = [c._replace(settings=_copied(c.settings)) for c in record.calls]
+        calls = [
+            c._replace(settings=_copied(c.settings), sources=_copied(c.sources))
+            for c in record.calls
+        ]
         record = record._replace(externals=like, calls=calls)
         plan = _made(record, likes, wants_carry, wants_xs, backprop)
         # A rule of the user's may depend on what is not among its settings: it is read every time.
         if all(call.cls.__module__.startswith("dynet.") for call in calls):
-            if len(_plans) >= MANY_PLANS:
-                _plans.pop(next(iter(_plans)))
-            _plans[key] = plan
+            with _lock:
+                if len(_plans) >= MANY_PLANS:
+                    _plans.pop(next(iter(_plans)))
+                _plans[key] = plan
     if isinstance(plan, Obstacle):
-        raise plan
+        raise Obstacle(*plan.args)  # the one that is kept would gather tracebacks
     return plan
 
 
@@ -162,8 +177,6 @@ def _made(record, likes, *settings):
         return Plan(record, likes, *settings)
     except Obstacle as obstacle:
         return Obstacle(*obstacle.args)
-    except Untraceable as error:
-        return Obstacle(str(error))
     except Exception as error:
         warnings.warn(
             f"scan: reading the step raised {error!r}, which is a mistake in dynet; the plain loop "

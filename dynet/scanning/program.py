@@ -153,8 +153,8 @@ def build(
                     f"what {call.cls.__name__} gives does not follow from its inputs ({call.line})"
                 )
             env[number, i] = Traced(trace, y.ref)
-    carry = [_own(trace, value_of(s), copy=True) for s in record.carry]
-    ys = [_own(trace, value_of(s), copy=False) for s in record.ys]
+    carry = [_own(trace, value_of(s)) for s in record.carry]
+    ys = [_own(trace, value_of(s)) for s in record.ys]
     for i, ref in enumerate(carry):
         if ref.batch != env["carry", i].ref.batch:
             raise NotByRows
@@ -213,11 +213,11 @@ def _given(trace, kind, i, shape, dtype):
     return trace.add(kind, (), shape, dtype, batch, (i,))
 
 
-def _own(trace, x, copy):
+def _own(trace, x):
     """A result as a value that the step computes, with its elements side by side."""
     if not isinstance(x, Traced):
         raise Obstacle("it returns what is no array")
-    given = x.ref.value.kind in GIVEN
+    given = x.ref.value.kind in GIVEN or x.ref.value.late != trace.late
     if not x.ref.whole or given:
         return trace.map("copy", [x], [x.dtype], x.dtype).ref
     return x.ref
@@ -279,7 +279,7 @@ def _gradient(trace, arrived, kind, i, env):
     gx = _total(trace, arrived[kind, i], like)
     if gx.ref.value.partial or gx.ref.batch != like.ref.batch:
         raise NotByRows
-    return _own(trace, gx, copy=True)
+    return _own(trace, gx)
 
 
 def _terms(trace, i, contributions, like):
@@ -298,7 +298,7 @@ def _terms(trace, i, contributions, like):
             ids = ids if ids.ref.whole else trace.packed(ids)
             if rows and (ids.ref.batch != 0 or gy.ref.batch != 0):
                 raise NotByRows
-            found.append(Term(i, "rows", (ids.ref, _own(trace, gy, copy=True))))
+            found.append(Term(i, "rows", (ids.ref, _own(trace, gy))))
             continue
         else:
             gx = _total(trace, [gx], like)
@@ -322,7 +322,7 @@ def _term(trace, i, gx):
                 (_over_time(trace, a.transpose((1, 0))), _over_time(trace, b)),
                 not straight,
             )
-    return Term(i, "sum", (_own(trace, gx, copy=True),))
+    return Term(i, "sum", (_own(trace, gx),))
 
 
 def _over_time(trace, ref: Ref):

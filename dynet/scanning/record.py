@@ -110,12 +110,9 @@ for _name in (
 Watched.__hash__ = Variable.__hash__
 
 
-_watched_functions = {}
-
-
 def _watched_function(cls):
     """A user's class of functions, whose objects tell who looks at what they saved."""
-    if cls not in _watched_functions:
+    if "_dynet_watched" not in cls.__dict__:
 
         def saved(self):
             if not _is_trusted():
@@ -123,8 +120,8 @@ def _watched_function(cls):
             return Function.saved.__get__(self)
 
         body = {"__slots__": (), "saved": property(saved, Function.saved.__set__)}
-        _watched_functions[cls] = type(cls.__name__, (cls,), body)
-    return _watched_functions[cls]
+        cls._dynet_watched = type(cls.__name__, (cls,), body)
+    return cls.__dict__["_dynet_watched"]
 
 
 class Call(NamedTuple):
@@ -166,16 +163,24 @@ class Record(NamedTuple):
 
 
 class Recorder(FunctionHook):
-    """Notes what one run of a step does, while it is in force."""
+    """Notes what one run of a step does, while it is in force.
+
+    Attributes:
+        obstacle (str): the first reason found why the step cannot be compiled.
+        calls, functions (list): every ``Call``, and the function that was called.
+        externals (list): the arrays that the step closes over, with their nodes.
+        hooks (tuple): the hooks in force while it runs.
+    """
 
     def __init__(self):
-        self.obstacle = None  # the first reason why the step cannot be compiled
+        self.obstacle = None
         self.calls = []
         self.externals = []
         self._places = {}  # of arrays by id: where they come from
         self._kept = []  # those arrays, so that no other gets their id
         self._made = []  # weak references to the Variables that are watched
-        self.hooks = ()  # those in force while it runs
+        self.hooks = ()
+        self._xs = []  # what the function that runs was called with
         self._open = None
         self._prints = []  # of the externals, when they were first read
         self.functions = []
@@ -295,7 +300,6 @@ class Recorder(FunctionHook):
         sources = tuple([self._source(x, n) for x, n in zip(self._xs, nodes, strict=True)])
         variables = ys if type(ys) is tuple else (ys,)
         outputs = tuple([(v.shape, v.dtype) for v in variables])
-        self.functions.append(function)
         if not type(function).__module__.startswith("dynet."):
             left = {n: a for n, a in _settings(function).items() if is_array(a)}
             for name in left:
@@ -306,6 +310,7 @@ class Recorder(FunctionHook):
                     )
         call = len(self.calls)
         records = config.enable_backprop
+        self.functions.append(function)
         self.calls.append(
             Call(
                 type(function),
@@ -331,6 +336,16 @@ class Recorder(FunctionHook):
         self.obstacle = self.obstacle or f"it runs a backward pass ({debugging.user_line()})"
 
 
+def _always():
+    """What ``getrefcount`` says of an object that a list holds and a name has, in this Python."""
+    kept = [object()]
+    f = kept[0]
+    return sys.getrefcount(f)
+
+
+_ALWAYS = _always()
+
+
 def keeper_of_functions(recorders, variables) -> str | None:
     """What holds a function that steps called, besides the tape and some Variables; or ``None``.
 
@@ -348,8 +363,7 @@ def keeper_of_functions(recorders, variables) -> str | None:
     del holders, holder, node
     while functions:
         f, call = functions.pop(), calls.pop()
-        # Besides those: the recorder's list, the name `f`, and the argument of getrefcount.
-        if sys.getrefcount(f) - 3 > held.get(id(f), 0):
+        if sys.getrefcount(f) - _ALWAYS > held.get(id(f), 0):
             return f"it keeps the function {call.cls.__name__}, or its record ({call.line})"
     return None
 

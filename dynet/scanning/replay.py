@@ -32,6 +32,7 @@ class Outcome(NamedTuple):
         ys (list): the leaves of y, stacked, if done; else of each step that has run its leaves.
         steps (int): how many have run.
         reason (str): why not all.
+        refused (bool): whether a kernel refused what it was given: the plain loop will say so.
     """
 
     done: bool
@@ -39,6 +40,7 @@ class Outcome(NamedTuple):
     ys: list
     steps: int
     reason: str | None = None
+    refused: bool = False
 
 
 def attempt(steps) -> Outcome:
@@ -84,16 +86,16 @@ def attempt(steps) -> Outcome:
             raise Obstacle("it draws random numbers from the streams of Python or NumPy")
         compare(*records)
         plan = plan_of(steps, records[1])
-        drawn = random.get_state()[1] - state[1]
-        if drawn != 2 * plan.program.trace.drawn():
+        key, position = random.get_state()
+        if key != state[0] or position - state[1] != 2 * plan.program.trace.drawn():
             raise Obstacle("it draws random numbers in other ways than by its functions")
         run = Run(plan, steps, records[1], state)
         outputs = run.compiled(carry, ys)
     except Obstacle as obstacle:
         return Outcome(False, carry, ys, 2, f"the step cannot be compiled: {obstacle}")
     if outputs is None:
-        # A kernel refused what it was given: the plain loop gets there, too, and says what it was.
-        return Outcome(False, carry, ys, 2)
+        reason = "the step cannot be compiled: a kernel refuses what it is given"
+        return Outcome(False, carry, ys, 2, reason, refused=True)
     random.set_state(state)
     random.reserve(steps.length * plan.program.trace.drawn())
     return Outcome(True, *_on_tape(run, outputs), steps.length)

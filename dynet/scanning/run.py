@@ -28,7 +28,17 @@ WORTH_A_THREAD = 4e6
 
 
 class Run:
-    """One scan: its arrays, and what the backward pass needs of them."""
+    """One scan: its arrays, and what the backward pass needs of them.
+
+    Attributes:
+        plan, steps: of the scan.
+        carry, xs, externals (list): the arrays of the first carry, of xs, and closed over.
+        inputs (list): the same as Variables, where they have a node on the tape.
+        state, train: the stream of random numbers at its start, and whether it trained.
+        arrays (dict): what the loop was called with, by role and number.
+        steps_read: what the first two steps gave in Python.
+        outputs_like (list): the shape and dtype of each output.
+    """
 
     def __init__(self, plan, steps, record, state):
         self.plan = plan
@@ -107,23 +117,21 @@ class Run:
         """
         if given in self.plan.trusted:
             return
-        kept, length = self.arrays, self.steps.length
+        length = self.steps.length
+        arrays = {
+            (role, i): array[: array.size // (length + 1) * 3]
+            if role == "states"
+            else array[: array.size // length * 2]
+            for (role, i), array in self.arrays.items()
+        }
         try:
-            self.arrays = {
-                (role, i): array[: array.size // (length + 1) * 3]
-                if role == "states"
-                else array[: array.size // length * 2]
-                for (role, i), array in kept.items()
-            }
             with using_config("hooks", ()), using_config("debug", False):
-                self._compare_gradients(given)
+                self._compare_gradients(given, arrays)
         except Exception as error:
             raise _obstacle(error) from error
-        finally:
-            self.arrays = kept
         self.plan.trusted.add(given)
 
-    def _compare_gradients(self, given):
+    def _compare_gradients(self, given, arrays):
         rng = np.random.default_rng(0)
         (carry, ys), seeds, gys = self.steps_read, {}, []
         for v, w in zip(carry, given[: len(carry)], strict=True):
@@ -140,17 +148,15 @@ class Run:
         nodes = [getattr(x, "node", None) for x in self.inputs]
         targets = {n for n in nodes if n is not None}
         expected = sweep(seeds, targets, retain=None, ends=targets) if seeds else {}
-        found = self.backward(gys, 2)
+        found = self.backward(gys, 2, arrays)
         totals = {}
         for i, (node, gx) in enumerate(zip(nodes, found, strict=True)):
             if node is not None and gx is not None:
                 at = len(self.carry)
                 if at <= i < at + len(self.xs):  # only the first two time steps were swept
                     full = np.zeros(self.xs[i - at].shape, gx.dtype)
-                    full[-2:] = gx if self.reverse else 0
-                    if not self.reverse:
-                        full[-2:] = 0
-                        full[:2] = gx
+                    full[-2:] += gx if self.reverse else 0
+                    full[:2] += 0 if self.reverse else gx
                     gx = full
                 totals[node] = _added(totals.get(node), gx)
         pairs = []
@@ -235,17 +241,34 @@ class Run:
         numbers = block, self.key, self.position, loop.numbers
         own = arguments_of()
         function = function_of(loop, (length, rows, 0, rows, *numbers, *own))
+        # A carry that all rows share goes from step to step in every part of the rows.
+        shared = {
+            k: own[k].copy()
+            for k, a in enumerate(loop.arrays)
+            if a.role in ("carry", "gcarry") and self.plan.program.carry[a.i].batch is None
+        }
 
         def work(first, last):
-            arguments = own if first == 0 else arguments_of()
+            arguments = own
+            if first > 0:
+                arguments = list(arguments_of())
+                for k, array in shared.items():
+                    arguments[k] = array.copy()
             return arguments, function(length, rows, first, last - first, *numbers, *arguments)
 
         return share(work, rows, self.pieces)
 
     # -- backward ----------------------------------------------------------------------------
 
-    def backward(self, gys, length):
-        """The gradients of the leaves of the carry and of xs and of the externals, or ``None``."""
+    def backward(self, gys, length, arrays=None):
+        """The gradients of the leaves of the carry and of xs and of the externals, or ``None``.
+
+        Args:
+            gys: those of the leaves of the last carry, and of ys, or ``None``.
+            length: how many steps to sweep.
+            arrays: what the forward pass has kept of them; by default of all.
+        """
+        arrays = self.arrays if arrays is None else arrays
         plan, n = self.plan, len(self.carry)
         gcarry, gys = list(gys[:n]), list(gys[n:])
         given = tuple([gy is not None for gy in (*gcarry, *gys)])
@@ -271,22 +294,22 @@ class Run:
             elif a.role == "rows":
                 v = program.terms[a.i].refs[1].value
                 shared[a] = np.empty(length * math.prod(v.shape), v.dtype)
-            elif (a.role, a.i) in self.arrays and a.role != "external":
-                shared[a] = self.arrays[a.role, a.i]
+            elif (a.role, a.i) in arrays and a.role != "external":
+                shared[a] = arrays[a.role, a.i]
             else:
                 shared[a] = self._argument(a, length)
 
         def arguments():
             return [
-                np.zeros(
-                    self._term_size(program, a.i), self.externals[program.terms[a.i].external].dtype
-                )
-                if a.role == "term"
-                else shared[a]
+                totals_of(program.terms[a.i]) if a.role == "term" else shared[a]
                 for a in loop.arrays
             ]
 
-        wide = loop.width * (plan.rows or 1) * 4
+        def totals_of(term):
+            array = self.externals[term.external]
+            return np.zeros(array.size, array.dtype)
+
+        wide = loop.width * (plan.rows or 1)
         block = max(1, min(length, BLOCK // max(wide, 1))) if loop.width else length
         results = self._run(loop, length, block, arguments)
         if any(status >= 0 for _, status in results):
@@ -309,7 +332,7 @@ class Run:
             if k in kept:
                 ids, shape = term.refs[0].value.settings[0], self.externals[term.external].shape
                 gy = shared[loop.arrays[at["rows", k]]].reshape(-1, shape[1])
-                rows = Rows(self._ids(ids, length), gy, shape)
+                rows = Rows(self._argument(Array("x", ids), length), gy, shape)
                 totals[term.external] = _added(totals[term.external], rows)
                 continue
             place = at["term", k]
@@ -321,12 +344,6 @@ class Run:
                 g = g.reshape(shape[::-1]).T if term.transposed else g.reshape(shape)
             totals[term.external] = _added(totals[term.external], g.reshape(shape))
         return gradients + totals
-
-    def _ids(self, i, length):
-        return self._argument(Array("x", i), length)
-
-    def _term_size(self, program, k):
-        return self.externals[program.terms[k].external].size
 
 
 def _obstacle(error):

@@ -1,6 +1,7 @@
 """What the backward pass reads of the forward pass: kept at every step, or computed once more."""
 
 from .program import Program
+from .record import Obstacle
 from .traced import Ref
 
 # Formulas that cost less than to write their result and read it again.
@@ -43,6 +44,8 @@ def compute_again(program: Program, stored: set) -> None:
         v = ref.value
         if v.kind in ("external", "x", "filled"):
             return ref
+        if v.kind in ("carry", "kernel", "output"):
+            raise Obstacle("its gradient needs more where less of its results has one")
         if v.number not in made:
             made[v.number] = trace.again(v, [own(r) for r in v.operands])
         return ref._replace(value=made[v.number])

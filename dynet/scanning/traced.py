@@ -26,7 +26,8 @@ from .elementwise import FORMULAS
 COMPILED = "fd?bBhHiIlLqQ"
 
 
-# Higher than the number of any value.
+# Values are numbered in the order in which they are computed: those of the forward pass from 0,
+# those that the backward pass computes again from here, its own from twice as much.
 AGAIN = 1_000_000
 
 
@@ -52,6 +53,7 @@ class Value:
             rows first.
         partial (bool): whether it is a sum over rows, of which a part of them gives a part.
         number (int): its place in the trace.
+        late (bool): whether it belongs to the backward pass.
     """
 
     __slots__ = (
@@ -181,15 +183,22 @@ class Trace:
 
     Args:
         rows: how many rows the batch has, in a trace by rows; else ``None``.
+
+    Attributes:
+        values (list of Value): in order.
+        closed_over (int), constants (list): how many arrays the step closes over, and those that
+            its functions make; ``external`` counts through both.
+        reserved (list): how many random numbers a step draws for each row, and besides.
+        late (bool): whether the backward pass is being read.
     """
 
     def __init__(self, rows: int | None):
         self.rows = rows
         self.values = []
-        self.closed_over = 0  # how many arrays the step closes over
-        self.constants = []  # others, which its functions make
-        self.reserved = [0, 0]  # how many random numbers a step draws for each row, and besides
-        self.late = False  # whether the backward pass is read
+        self.closed_over = 0
+        self.constants = []
+        self.reserved = [0, 0]
+        self.late = False
 
     def add(self, kind, operands, shape, dtype, batch=None, settings=(), partial=False) -> "Traced":
         """Write down a value."""
@@ -270,6 +279,8 @@ class Trace:
         partial = [isinstance(r, Ref) and r.value.partial for r in refs]
         if not any(partial):
             return False
+        if name == "copy" and any(r.value.dtype.kind != "f" for r in refs):
+            raise NotByRows
         linear = (
             all(partial)
             if name in ("add", "subtract", "negative", "copy")
@@ -412,6 +423,9 @@ class Trace:
         first = index[0]
         if batch != 0 or not (isinstance(first, slice) and first == slice(None)):
             raise NotByRows
+        advanced = [i for i, p in enumerate(index) if not is_basic_index(p)]
+        if advanced[-1] - advanced[0] >= len(advanced):
+            raise NotByRows  # their axis would come before that of the rows
         row = np.arange(math.prod(shape[1:])).reshape(shape[1:])
         return np.ascontiguousarray(row[index[1:]])
 
@@ -440,6 +454,8 @@ class Trace:
         rows = bool(batches)
         if rows and (not by_rows or (batches != {0} and not flat)):
             raise NotByRows
+        if rows and any(r.batch is None and r.shape[:1] == (self.rows,) for r in refs):
+            raise NotByRows  # the kernel would take it for rows, too
         if flat and len({r.batch for r in refs}) > 1:
             raise NotByRows
         head = self.add(
@@ -549,12 +565,12 @@ class Traced(StandIn, NDArrayOperatorsMixin):
         if isinstance(index, list):
             index = np.asarray(index)
         if is_basic_index(index):
-            np.empty(self.shape, bool)[index] if self.size < 100_000 else None  # raises if wrong
+            np.broadcast_to(np.empty((), bool), self.shape)[index]  # raises if it does not fit
             return Traced(self.trace, self.ref.index(index))
         return self.trace.take(self, index)
 
     def copy(self, order="C"):
-        return Traced(self.trace, self.ref)  # no value is ever written to again
+        return Traced(self.trace, self.ref)  # values do not change; ``+=`` makes another one
 
     def astype(self, dtype, copy=True):
         dtype = np.dtype(dtype)
@@ -564,23 +580,25 @@ class Traced(StandIn, NDArrayOperatorsMixin):
 
     # -- arithmetic --------------------------------------------------------------------------
 
-    def sum(self, axis=None, dtype=None, out=None, keepdims=False):
+    def sum(self, axis=None, keepdims=False):
         return self.trace.reduce("add", self, axis, keepdims)
 
-    def prod(self, axis=None, dtype=None, out=None, keepdims=False):
+    def prod(self, axis=None, keepdims=False):
         return self.trace.reduce("multiply", self, axis, keepdims)
 
-    def max(self, axis=None, out=None, keepdims=False):
+    def max(self, axis=None, keepdims=False):
         return self.trace.reduce("maximum", self, axis, keepdims)
 
-    def min(self, axis=None, out=None, keepdims=False):
+    def min(self, axis=None, keepdims=False):
         return self.trace.reduce("minimum", self, axis, keepdims)
 
-    def mean(self, axis=None, dtype=None, out=None, keepdims=False):
+    def mean(self, axis=None, keepdims=False):
         total = self.sum(axis=axis, keepdims=keepdims)
         return total / float(self.size // max(total.size, 1))
 
     def dot(self, other):
+        if self.ndim > 2 or np.ndim(other) > 2:
+            raise Untraceable("it uses NumPy's dot of more than two axes")
         if not isinstance(other, StandIn):
             other = self.trace.operand(other)
         return np.matmul(self, other)
@@ -725,7 +743,7 @@ def _flip(trace, x, axis=None):
 
 
 def _like(number):
-    def like(trace, x, dtype=None, **kwargs):
+    def like(trace, x, dtype=None):
         return trace.fill(x.shape, number, dtype or x.dtype, x.ref.batch)
 
     return like
