@@ -106,13 +106,6 @@ class Mirror(StandIn, np.lib.mixins.NDArrayOperatorsMixin):
             raise ValueError(f"{name} refuses what it was given: {refused}")
         return [self._mirror(array) for array in written]
 
-    def each(self, kernel, arrays, settings):
-        """What ``dynet.kernels.arithmetic.each`` asks of stand-ins."""
-        y = np.empty(self.size, self.dtype)
-        self._used.add(f"kernel {kernel.py_func.__name__} of each element")
-        kernel(*[a.ravel() for a in _arrays(arrays)], *settings, y)
-        return self._mirror(y.reshape(self.shape))
-
     def reserve(self, n):
         """Positions of the stream of random numbers, which only ``run`` may know."""
         self._used.add("method reserve")

@@ -17,6 +17,7 @@ import dynet
 import dynet.functions as F
 from dynet import Function, Variable
 from dynet.gradient import Stack
+from dynet.scanning.record import fresh, settings_of
 from dynet.terms import TERMS
 
 # Why these, by the names of their classes, do not work on stand-ins, or not in every case.
@@ -72,10 +73,8 @@ class Calls(dynet.FunctionHook):
         self.open = []
 
     def forward_preprocess(self, function, xs):
-        slots = [s for c in type(function).__mro__ for s in c.__dict__.get("__slots__", ())]
-        own = set(slots) - {"inputs", "saved", "seen", "notes", "number"}
-        settings = {name: getattr(function, name) for name in own if hasattr(function, name)}
-        self.open.append((function, settings, list(xs), dynet.random.get_state()))
+        state = dynet.random.get_state()
+        self.open.append((function, settings_of(function), list(xs), state))
 
     def forward_postprocess(self, function, xs, ys):
         while self.open[-1][0] is not function:
@@ -97,18 +96,15 @@ def mirrored(arrays):
 
 def on_stand_ins(call, gys):
     """What the function's rules make of Mirrors: its outputs, and the gradients of its inputs."""
-    fresh = object.__new__(type(call.function))
-    for name, value in call.settings.items():
-        setattr(fresh, name, value)
-    fresh.saved = ()
+    function = fresh(type(call.function), call.settings)
     now = dynet.random.get_state()
     dynet.random.set_state(call.state)
     try:
-        ys = fresh.forward(*mirrored(call.inputs))
+        ys = function.forward(*mirrored(call.inputs))
     finally:
         dynet.random.set_state(now)
-    fresh.inputs = call.function.inputs
-    return as_tuple(ys), as_tuple(fresh.backward(*mirrored(gys)))
+    function.inputs = call.function.inputs
+    return as_tuple(ys), as_tuple(function.backward(*mirrored(gys)))
 
 
 def as_tuple(x):

@@ -15,6 +15,7 @@ ROOT = Path(dynet.__file__).parent
 ROOMS = [
     "config",
     "backend",
+    "files",
     "debugging",
     "random",
     "kernels",

@@ -115,6 +115,11 @@ def module_of_units(hidden: int) -> np.ndarray:
     return np.arange(hidden) * MODULES // hidden
 
 
+def named_after(cell: str, functions: dict[str, Any]) -> Any:
+    """A framework's own function for a cell, which is called after it."""
+    return functions[cell.replace("-", "_")]
+
+
 def clockwork_mask(hidden: int) -> np.ndarray:
     """1 where a unit (row) hears another one (column), whose module is its own or a slower one."""
     module = module_of_units(hidden)

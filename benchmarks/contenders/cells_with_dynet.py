@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import dynet
 import dynet.functions as F
 
-from .cells import EPS, clockwork_mask
+from .cells import EPS, clockwork_mask, named_after
 
 
 def clockwork(p, xs):
@@ -62,15 +62,6 @@ def two_layers(p, xs):
     return step
 
 
-CELLS = {
-    "clockwork": clockwork,
-    "minimal-gated-unit": minimal_gated_unit,
-    "layer-norm-lstm": layer_norm_lstm,
-    "residual-irnn": residual_irnn,
-    "two-layers": two_layers,
-}
-
-
 class Scan:
     """The step, compiled."""
 
@@ -78,7 +69,7 @@ class Scan:
     compiled = True
 
     def __init__(self, cell, weights, threads):
-        self.cell = CELLS[cell]
+        self.cell = named_after(cell, globals())
         self.parameters = {name: dynet.Parameter(W.copy()) for name, W in weights.items()}
 
     def prepare(self, init, xs, targets):

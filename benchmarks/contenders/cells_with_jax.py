@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .cells import EPS, clockwork_mask
+from .cells import EPS, clockwork_mask, named_after
 
 
 def clockwork(p, xs):
@@ -69,15 +69,6 @@ def two_layers(p, xs):
     return step
 
 
-CELLS = {
-    "clockwork": clockwork,
-    "minimal-gated-unit": minimal_gated_unit,
-    "layer-norm-lstm": layer_norm_lstm,
-    "residual-irnn": residual_irnn,
-    "two-layers": two_layers,
-}
-
-
 class Scan:
     """A jitted ``lax.scan`` over the time steps."""
 
@@ -85,7 +76,9 @@ class Scan:
 
     def __init__(self, cell, weights, threads):
         def loss_of(weights, init, xs, targets):
-            _, ys = jax.lax.scan(CELLS[cell](SimpleNamespace(**weights), xs), init, xs)
+            _, ys = jax.lax.scan(
+                named_after(cell, globals())(SimpleNamespace(**weights), xs), init, xs
+            )
             return jnp.mean((ys - targets) ** 2)
 
         self.weights = jax.device_put(weights)

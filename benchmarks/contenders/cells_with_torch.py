@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 
-from .cells import EPS, clockwork_mask
+from .cells import EPS, clockwork_mask, named_after
 
 
 def clockwork(p, xs):
@@ -63,15 +63,6 @@ def two_layers(p, xs):
     return step
 
 
-CELLS = {
-    "clockwork": clockwork,
-    "minimal-gated-unit": minimal_gated_unit,
-    "layer-norm-lstm": layer_norm_lstm,
-    "residual-irnn": residual_irnn,
-    "two-layers": two_layers,
-}
-
-
 class Loop:
     """A plain Python loop over the time steps."""
 
@@ -79,7 +70,7 @@ class Loop:
 
     def __init__(self, cell, weights, threads):
         torch.set_num_threads(threads)
-        self.cell = CELLS[cell]
+        self.cell = named_after(cell, globals())
         self.parameters = {name: torch.tensor(W, requires_grad=True) for name, W in weights.items()}
 
     def prepare(self, init, xs, targets):

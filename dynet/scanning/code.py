@@ -120,18 +120,15 @@ class _Writer:
 
     def at_time(self, name, v, t="t"):
         """The place of a step in an array with time first."""
-        size = math.prod(v.shape)
-        if v.batch is None:
-            expression = f"{{t}} * {size}"
-        else:
-            expression = f"({{t}} * total + first) * {size // v.shape[v.batch]}"
+        place = "{t}" if v.batch is None else "({t} * total + first)"
+        expression = f"{place} * {_row_size(v)}"
         return self.base(f"{name}_at" if t == "t" else f"{name}_to", expression, t)
 
     def at_rows(self, name, v):
         """The place of the rows in an array without time."""
         if v.batch is None:
             return "0"
-        return self.base(f"{name}_at", f"first * {math.prod(v.shape) // v.shape[v.batch]}")
+        return self.base(f"{name}_at", f"first * {_row_size(v)}")
 
     def base(self, name, expression, t="t"):
         self.bases[name] = expression, t
@@ -139,8 +136,7 @@ class _Writer:
 
     def size(self, v):
         """How many elements the rows that are worked on have of it, as text."""
-        size = math.prod(v.shape)
-        return str(size) if v.batch is None else f"rows * {size // v.shape[v.batch]}"
+        return f"{_row_size(v)}" if v.batch is None else f"rows * {_row_size(v)}"
 
     def home(self, v: Value):
         """The name of the array where a value is, and its place there."""
@@ -160,8 +156,7 @@ class _Writer:
             name = self.array(f"gcarry{i}", "gcarry", i)
             home = name, self.at_rows(name, v)
         elif not v.late and self.late:
-            name = self.array(f"s{v.number}", "stack", v.number)
-            home = self.stored_home(v) or (name, self.at_time(name, v))
+            home = self.stored_home(v)
         else:
             name = f"v{v.number}"
             text = f"{name} = np.empty({self.size(v)}, {numpy_name(v.dtype)})"
@@ -193,18 +188,17 @@ class _Writer:
         ]
 
     def stored_home(self, v):
-        """Where the forward pass has put a value that it also returns."""
+        """Where the forward pass has put a value: if it also returns it, it is there."""
         for i, ref in enumerate(self.program.carry):
             if ref.value is v:
-                self.arrays.pop(f"s{v.number}", None)
                 name = self.array(f"states{i}", "states", i)
                 return name, self.at_time(name, v, "(t + 1)")
         for i, ref in enumerate(self.program.ys):
             if ref.value is v:
-                self.arrays.pop(f"s{v.number}", None)
                 name = self.array(f"ys{i}", "ys", i)
                 return name, self.at_time(name, v)
-        return None
+        name = self.array(f"s{v.number}", "stack", v.number)
+        return name, self.at_time(name, v)
 
     def settle(self):
         """Give homes to what has to be somewhere in particular."""
@@ -242,10 +236,7 @@ class _Writer:
                     v = ref.value
                     if v.late and v.kind not in GIVEN and v.number not in self.homes:
                         name = f"b{v.number}"
-                        size = math.prod(v.shape) // (
-                            v.shape[v.batch] if v.batch is not None else 1
-                        )
-                        self.blocks[name] = size * v.dtype.itemsize
+                        self.blocks[name] = _row_size(v) * v.dtype.itemsize
                         self.prologue.append(
                             f"{name} = np.empty(block * {self.size(v)}, {numpy_name(v.dtype)})"
                         )
@@ -329,8 +320,7 @@ class _Writer:
                     group = []
                 group.append(v)
             else:
-                heads = [r for r in v.operands if isinstance(r, Ref) and r.value.number in members]
-                if heads:
+                if own:
                     done.append(group)
                     group = []
                 done.append([v])
@@ -351,7 +341,8 @@ class _Writer:
             and v.number not in readers
         ]
         done = [g for g in done if g[0] not in self.summed]
-        self.spare_copies(done, readers, needed)
+        self.spare_copies_of_carry(done)
+        self.spare_copies_of_parts(done, readers, needed)
         for group in done:
             if group[0].kind == "map":
                 self.fused(group, readers, needed)
@@ -363,14 +354,15 @@ class _Writer:
             self.copy(v.ref, v.ref, home)
         return self.lines
 
-    def spare_copies(self, groups, readers, needed):
-        """Let values be computed where they would be copied to."""
+    def spare_copies_of_carry(self, groups):
+        """Let the next carry be computed where the step was given the last one."""
         for v, home in list(self.copies):
             kind = next((k for k in ("gcarry", "carry") if home[0].startswith(k)), None)
             if kind is None or v.number in self.homes:
                 continue  # it has to be in two places
             # What the step was given must have been read by then, or be read element by element.
-            made = next(k for k, g in enumerate(groups) if v in g or self.writes(g[0], v))
+            maker = v.operands[0].value if v.kind == "output" else v
+            made = next(k for k, g in enumerate(groups) if maker in g)
             leaf = int(home[0].removeprefix(kind))
             reads = [
                 (k, r)
@@ -383,10 +375,10 @@ class _Writer:
             if all(k < made or (k == made and together and r.whole) for k, r in reads):
                 self.homes[v.number] = home
                 self.copies.remove((v, home))
-        for group in groups:
-            if group[0].kind != "joined":
-                continue
-            (joined,) = group
+
+    def spare_copies_of_parts(self, groups, readers, needed):
+        """Let what is only joined with others be computed where it is joined."""
+        for joined in [group[0] for group in groups if group[0].kind == "joined"]:
             axis, starts = joined.settings
             for ref, start in zip(joined.operands, starts, strict=True):
                 v = ref.value
@@ -396,9 +388,6 @@ class _Writer:
                     self.inside[v.number] = joined.ref._replace(
                         offset=start * strides[axis], shape=ref.shape
                     )
-
-    def writes(self, head, v):
-        return v.kind == "output" and v.operands[0].value is head
 
     # -- loops over elements -----------------------------------------------------------------
 
@@ -436,14 +425,16 @@ class _Writer:
         self.loops -= depth
         self.indent -= depth
 
-    def place_in(self, ref, index):
-        name, at = self.home(ref.value)
+    def place_in(self, ref, index, home=None):
+        """The array and the place of an element of a value, at home or in another home."""
+        name, at = home or self.home(ref.value)
         parts = [p for p in (at, str(ref.offset), index) if p not in ("0", "")]
         return f"{name}, {' + '.join(parts) or '0'}"
 
-    def element(self, ref, index):
-        """The place of an element, and the scope of its array."""
-        return f"{self.place_in(ref, index)}, {self.scope(self.home(ref.value))}"
+    def element(self, ref, index, home=None):
+        """The same, and the scope of the array."""
+        scope = self.scope(home or self.home(ref.value))
+        return f"{self.place_in(ref, index, home)}, {scope}"
 
     def scope(self, home):
         """The number of a home's array: two of them never overlap."""
@@ -514,20 +505,13 @@ class _Writer:
         """Loops that copy a view to another of the same shape."""
         indices, depth = self.nest(source.shape, source.batch, [source.strides, target.strides])
         value = self.read(source, indices[0])
-        self.line(f"put({self.target(target, indices[1], target_home)}, {value})")
+        self.line(f"put({self.element(target, indices[1], target_home)}, {value})")
         self.close(depth)
 
     def read(self, ref, index):
         if ref.value.kind == "filled":
             return self.number(ref.value.settings[0], ref.value.dtype.char)
         return f"get({self.element(ref, index)})"
-
-    def target(self, ref, index, home):
-        """The place of an element of a value in another home than its own."""
-        if home is None:
-            return self.element(ref, index)
-        parts = [p for p in (home[1], str(ref.offset), index) if p not in ("0", "")]
-        return f"{home[0]}, {' + '.join(parts) or '0'}, {self.scope(home)}"
 
     # -- the other kinds of values -----------------------------------------------------------
 
@@ -571,7 +555,7 @@ class _Writer:
         moved = x.transpose(order)
         target = (*[0] * (x.ndim - n_kept), *out.strides)
         (from_, to), depth = self.nest(moved.shape, moved.batch, [moved.strides, target])
-        place = self.target(out, to, home)
+        place = self.element(out, to, home)
         self.line(f"put({place}, get({place}) + {self.read(x, from_)})")
         self.close(depth)
 
@@ -650,13 +634,12 @@ class _Writer:
         self.indent -= 2
 
     def write_kernel(self, v):
-        kernel, settings, flat, outputs = v.settings
+        kernel, settings = v.settings
         if kernel not in self.kernels:
             self.kernels.append(kernel)
-        arguments = [self.vector(r.value, flat) for r in v.operands]
+        arguments = [self.vector(r.value) for r in v.operands]
         arguments += [self.setting(s) for s in settings]
-        written = {w.settings[0]: w for w in self.heads[v.number]}
-        arguments += [self.vector(written[i], flat) for i in range(len(outputs))]
+        arguments += [self.vector(w) for w in self.heads[v.number]]
         name = f"kernel_{self.kernels.index(kernel)}"
         self.line(f"if refused({name}({', '.join(arguments)})):")
         self.line("    return t")
@@ -730,19 +713,16 @@ class _Writer:
         v = ref.value
         name, at = self.home(v)
         offset = f" + {ref.offset}" if ref.offset else ""
-        size = math.prod(v.shape)
         if name in self.blocks:
             return f"{name}, 0{offset}", self.size(v)
         expression, t = self.bases[at]
         place = f"{name}, {expression.format(t=t.replace('t', 'start'))}{offset}"
-        if v.batch is None:
-            return place, str(size)
-        return place, f"total * {size // v.shape[v.batch]}"
+        return place, f"{_row_size(v)}" if v.batch is None else f"total * {_row_size(v)}"
 
 
-def _row_size(ref):
-    size = math.prod(ref.shape)
-    return size if ref.batch is None else size // ref.shape[ref.batch]
+def _row_size(x):
+    """How many elements a row of a value or a view has; all, if there are no rows."""
+    return math.prod([n for axis, n in enumerate(x.shape) if axis != x.batch])
 
 
 def _positions(offset, strides, shape):

@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import os
 import sys
-import tempfile
 import warnings
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ import numba
 import numpy as np
 from numba.core.errors import NumbaError
 
+from ..files import write_atomically
 from .code import Code
 
 _HERE = Path(__file__).parent
@@ -86,7 +86,8 @@ def _module_on_disk(source, version):
     try:
         if not file.exists() or file.read_text() != source:
             file.parent.mkdir(parents=True, exist_ok=True)
-            _write(file, source)
+            with write_atomically(file, "scan") as f:
+                f.write(source.encode())
     except OSError as error:
         warnings.warn(
             f"scan: what is compiled cannot be kept for the next process: {error}; the environment "
@@ -100,18 +101,6 @@ def _module_on_disk(source, version):
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
-
-
-def _write(file, source):
-    """Write a file at once: another process sees all of it or nothing."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.stem, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w") as f:
-            f.write(source)
-        os.replace(name, file)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def folder() -> Path:

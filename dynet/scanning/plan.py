@@ -10,7 +10,7 @@ from ..config import config
 from ..terms import SPARSE
 from . import code
 from .program import build, wanted
-from .record import Obstacle
+from .record import Obstacle, is_dynets
 from .storing import compute_again, to_store
 from .traced import NotByRows, Untraceable
 
@@ -37,12 +37,12 @@ class Plan:
         )
         self.record, self.likes = record, likes
         self.rows = _rows(likes)
-        self.all_gys = self.want.ys if self.backprop else None
+        gys = self.want.ys if self.backprop else None
         try:
-            self.program = self._build(self.all_gys)
+            self.program = self._build(gys)
         except NotByRows:
             self.rows = None
-            self.program = self._build(self.all_gys)
+            self.program = self._build(gys)
         self.stored = to_store(self.program) if self.backprop else set()
         compute_again(self.program, self.stored)
         self.forward = code.forward(self.program, self.stored)
@@ -151,7 +151,7 @@ def plan_of(steps, record):
         record = record._replace(externals=like, calls=calls)
         plan = _made(record, likes, wants_carry, wants_xs, backprop)
         # A rule of the user's may depend on what is not among its settings: it is read every time.
-        if all(call.cls.__module__.startswith("dynet.") for call in calls):
+        if all(is_dynets(call.cls) for call in calls):
             with _lock:
                 if len(_plans) >= MANY_PLANS:
                     _plans.pop(next(iter(_plans)))

@@ -290,19 +290,14 @@ def _terms(trace, i, contributions, like):
     for gx in contributions:
         if isinstance(gx, terms.At):
             continue
-        if isinstance(gx, terms.Outer):
-            x, gy = trace.operand(gx.x), trace.operand(gx.gy)
-            gx = np.matmul(x.T, gy).T
-        elif isinstance(gx, terms.Rows):
+        if isinstance(gx, terms.Rows):
             ids, gy = trace.operand(gx.ids), trace.packed(trace.operand(gx.gy))
             ids = ids if ids.ref.whole else trace.packed(ids)
             if rows and (ids.ref.batch != 0 or gy.ref.batch != 0):
                 raise NotByRows
             found.append(Term(i, "rows", (ids.ref, _own(trace, gy))))
             continue
-        else:
-            gx = _total(trace, [gx], like)
-        found.append(_term(trace, i, gx))
+        found.append(_term(trace, i, _total(trace, [gx], like)))
     if at:
         found.append(_term(trace, i, _total(trace, at, like)))
     return found

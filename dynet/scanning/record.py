@@ -38,6 +38,11 @@ class Obstacle(Exception):
     """Why a step cannot be compiled, as the end of a sentence that starts with the step."""
 
 
+def is_dynets(cls: type) -> bool:
+    """Whether a class is one of dynet's own, not a user's."""
+    return cls.__module__.startswith("dynet.")
+
+
 class Watched(Variable):
     """A Variable of a step that is being read; it tells who looks at it."""
 
@@ -192,19 +197,18 @@ class Recorder(FunctionHook):
             steps: the scan.
             carry, x: lists of Variables; the step gets others in their place.
         """
-        hooks, before = config.hooks, getattr(_running, "recorder", None)
         given = {"carry": [self._stand_in(v) for v in carry], "x": [self._stand_in(v) for v in x]}
         for kind, variables in given.items():
             for i, v in enumerate(variables):
                 self._follow(v, (kind, i))
-        config.hooks = self.hooks = (*hooks, self)
+        config.hooks = self.hooks = (self,)  # nobody else listens, or the step would not be read
         _running.recorder = self
         _all_running.append(self)
         try:
             carry, ys = steps(given.pop("carry"), given.pop("x"))
         finally:
-            config.hooks = hooks
-            _running.recorder = before
+            config.hooks = ()
+            _running.recorder = None
             _all_running.remove(self)
             self._release()
         return carry, ys
@@ -215,16 +219,15 @@ class Recorder(FunctionHook):
         ys = tuple([self._source(v.array, v.node) for v in ys])
         return Record(self.calls, carry, ys, self.externals)
 
-    def someone_keeps(self) -> str | None:
-        """What still holds a Variable of the step, when all that is known of has let go."""
+    def check_variables(self) -> None:
+        """Raise if something holds a Variable of the step, when all that is known of has let go."""
         for reference, where in self._made:
             if reference() is not None:
-                return f"it keeps a Variable outside its carry and y: {where}"
-        return None
+                raise Obstacle(f"it keeps a Variable outside its carry and y: {where}")
 
-    def what_changed(self) -> str | None:
-        """Which array the step closes over and changes in place; ``None`` if it changes none."""
-        return changed([x for x, _ in self.externals], self._prints)
+    def check_externals(self) -> None:
+        """Raise if the step has changed an array in place that it closes over."""
+        check_unchanged([x for x, _ in self.externals], self._prints)
 
     def forget(self):
         """Let go of the arrays."""
@@ -234,7 +237,7 @@ class Recorder(FunctionHook):
 
     def _stand_in(self, v):
         # Another array object with the same elements: each is known by where it comes from.
-        if not type(v).__module__.startswith("dynet."):
+        if not is_dynets(type(v)):
             self.obstacle = f"it is given a {type(v).__name__}, which is more than a Variable"
         other = variable_at(v.node, v.array.view())
         other.name = v.name
@@ -280,7 +283,7 @@ class Recorder(FunctionHook):
         if config.hooks is not self.hooks or config.debug:
             what = "turns on debug mode" if config.debug else "has a hook of its own"
             self.obstacle = self.obstacle or f"it {what} ({line})"
-        self._open = function, _settings(function), line
+        self._open = function, settings_of(function), line
 
     def _frozen(self, function, settings, sources, line):
         try:
@@ -300,8 +303,8 @@ class Recorder(FunctionHook):
         sources = tuple([self._source(x, n) for x, n in zip(self._xs, nodes, strict=True)])
         variables = ys if type(ys) is tuple else (ys,)
         outputs = tuple([(v.shape, v.dtype) for v in variables])
-        if not type(function).__module__.startswith("dynet."):
-            left = {n: a for n, a in _settings(function).items() if is_array(a)}
+        if not is_dynets(type(function)):
+            left = {n: a for n, a in settings_of(function).items() if is_array(a)}
             for name in left:
                 if left[name] is not settings.get(name):
                     self.obstacle = self.obstacle or (
@@ -322,7 +325,7 @@ class Recorder(FunctionHook):
                 line,
             )
         )
-        if not type(function).__module__.startswith("dynet."):
+        if not is_dynets(type(function)):
             function.__class__ = _watched_function(type(function))
         for i, v in enumerate(variables):
             if id(v.array) in self._places:  # the function gave what it got
@@ -346,8 +349,8 @@ def _always():
 _ALWAYS = _always()
 
 
-def keeper_of_functions(recorders, variables) -> str | None:
-    """What holds a function that steps called, besides the tape and some Variables; or ``None``.
+def check_functions(recorders, variables) -> None:
+    """Raise if anything but the tape and some Variables holds a function that steps called.
 
     Nothing can refer weakly to a function, so its references are counted.
     """
@@ -364,20 +367,22 @@ def keeper_of_functions(recorders, variables) -> str | None:
     while functions:
         f, call = functions.pop(), calls.pop()
         if sys.getrefcount(f) - _ALWAYS > held.get(id(f), 0):
-            return f"it keeps the function {call.cls.__name__}, or its record ({call.line})"
-    return None
+            raise Obstacle(
+                f"it keeps the function {call.cls.__name__}, or its record ({call.line})"
+            )
 
 
 # Of larger arrays, in bytes, only some elements are looked at.
 LARGE = 1 << 20
 
 
-def changed(arrays, prints) -> str | None:
-    """Which of some arrays a step has changed in place; ``None`` if it has changed none."""
+def check_unchanged(arrays, prints) -> None:
+    """Raise if a step has changed one of some arrays in place."""
     for x, before in zip(arrays, prints, strict=True):
         if fingerprint(x) != before:
-            return f"it changes an array in place that it computes with, {x.dtype} {x.shape}"
-    return None
+            raise Obstacle(
+                f"it changes an array in place that it computes with, {x.dtype} {x.shape}"
+            )
 
 
 def fingerprint(x):
@@ -400,7 +405,7 @@ def _slots(cls) -> tuple:
     return tuple([name for name in names if name not in _TAPE_S_OWN])
 
 
-def _settings(function) -> dict:
+def settings_of(function) -> dict:
     """What is in a function's attributes, without what the tape keeps there."""
     cls = type(function)
     settings = {name: getattr(function, name) for name in _slots(cls) if hasattr(function, name)}

@@ -19,7 +19,14 @@ from ..functions.checks import raw
 from ..functions.util import Forget
 from ..variable import Variable
 from .plan import plan_of
-from .record import Obstacle, Recorder, changed, compare, fingerprint, keeper_of_functions
+from .record import (
+    Obstacle,
+    Recorder,
+    check_functions,
+    check_unchanged,
+    compare,
+    fingerprint,
+)
 from .run import Run, close
 
 
@@ -55,32 +62,26 @@ def attempt(steps) -> Outcome:
     state, others = random.get_state(), _other_streams()
     given = [raw(x) for x in (*steps.carry, *steps.xs)]
     prints = [fingerprint(x) for x in given]
-    carry, ys, records, keepers = steps.carry, [], [], []
-    for t in range(2):
-        recorder = Recorder()
-        with blas_threads_for(0):  # two steps are not worth waking the others
-            carry, y = recorder.run(steps, carry, steps.x_at(t))
-        records.append(recorder.finish(carry, y))
-        # Others at the same place of the tape: of those that the step handled none shall be left.
-        carry, y = [_again(v) for v in carry], [_again(v) for v in y]
-        ys.append(y)
-        keepers.append(recorder)
-        if recorder.obstacle is not None:
-            return Outcome(
-                False, carry, ys, t + 1, f"the step cannot be compiled: {recorder.obstacle}"
-            )
+    carry, ys, recorders, records = steps.carry, [], [], []
     try:
-        for recorder in keepers:
-            kept = recorder.someone_keeps()
-            if kept is not None:
-                raise Obstacle(kept)
-        kept = keeper_of_functions(keepers, [*carry, *ys[0], *ys[1]])
-        if kept is not None:
-            raise Obstacle(kept)
-        for found in changed(given, prints), *[recorder.what_changed() for recorder in keepers]:
-            if found is not None:
-                raise Obstacle(found)
-        for recorder in keepers:
+        for t in range(2):
+            recorder = Recorder()
+            with blas_threads_for(0):  # two steps are not worth waking the others
+                carry, y = recorder.run(steps, carry, steps.x_at(t))
+            recorders.append(recorder)
+            records.append(recorder.finish(carry, y))
+            # Others at the same place of the tape: of those that the step handled none shall be
+            # left.
+            carry, y = [_again(v) for v in carry], [_again(v) for v in y]
+            ys.append(y)
+            if recorder.obstacle is not None:
+                raise Obstacle(recorder.obstacle)
+        for recorder in recorders:
+            recorder.check_variables()
+        check_functions(recorders, [*carry, *ys[0], *ys[1]])
+        check_unchanged(given, prints)
+        for recorder in recorders:
+            recorder.check_externals()
             recorder.forget()
         if _other_streams() != others:
             raise Obstacle("it draws random numbers from the streams of Python or NumPy")
@@ -92,7 +93,7 @@ def attempt(steps) -> Outcome:
         run = Run(plan, steps, records[1], state)
         outputs = run.compiled(carry, ys)
     except Obstacle as obstacle:
-        return Outcome(False, carry, ys, 2, f"the step cannot be compiled: {obstacle}")
+        return Outcome(False, carry, ys, len(ys), f"the step cannot be compiled: {obstacle}")
     if outputs is None:
         reason = "the step cannot be compiled: a kernel refuses what it is given"
         return Outcome(False, carry, ys, 2, reason, refused=True)

@@ -445,32 +445,23 @@ class Trace:
         """An array of one number."""
         return self.add("filled", (), shape, dtype, batch, (number,))
 
-    def run(self, kernel, arrays, outputs, settings, flat, by_rows) -> list:
+    def run(self, kernel, arrays, outputs, settings, by_rows) -> list:
         """What a kernel writes: see ``kernels.arithmetic.run``."""
         xs = [self.packed(self.operand(a)) for a in arrays]
         refs = [x.ref for x in xs]
         self.refuse_partial(*refs)
         batches = {r.batch for r in refs} - {None}
         rows = bool(batches)
-        if rows and (not by_rows or (batches != {0} and not flat)):
+        if rows and (not by_rows or batches != {0}):
             raise NotByRows
         if rows and any(r.batch is None and r.shape[:1] == (self.rows,) for r in refs):
             raise NotByRows  # the kernel would take it for rows, too
-        if flat and len({r.batch for r in refs}) > 1:
-            raise NotByRows
-        head = self.add(
-            "kernel",
-            refs,
-            (),
-            np.int64,
-            None,
-            (kernel, tuple(settings), flat, tuple([(tuple(s), np.dtype(d)) for s, d in outputs])),
-        )
+        head = self.add("kernel", refs, (), np.int64, settings=(kernel, tuple(settings)))
         written = []
         for i, (shape, dtype) in enumerate(outputs):
-            batch = refs[0].batch if flat else 0 if rows else None
-            if rows and not flat and (not shape or shape[0] != self.rows):
+            if rows and shape[:1] != (self.rows,):
                 raise NotByRows
+            batch = 0 if rows else None
             written.append(self.add("output", [head.ref], shape, dtype, batch, (i,)))
         return written
 
@@ -511,10 +502,6 @@ class Traced(StandIn, NDArrayOperatorsMixin):
 
     def take(self, positions, axis=0):
         return self[(*(slice(None),) * (axis % self.ndim), positions)]
-
-    def view(self, **changes) -> "Traced":
-        """The same value, looked at otherwise."""
-        return Traced(self.trace, self.ref._replace(**changes))
 
     # -- shapes ------------------------------------------------------------------------------
 
@@ -613,12 +600,7 @@ class Traced(StandIn, NDArrayOperatorsMixin):
 
     def run(self, kernel, arrays, outputs, settings, by_rows):
         """See ``kernels.arithmetic.run``."""
-        return self.trace.run(kernel, arrays, outputs, settings, False, by_rows)
-
-    def each(self, kernel, arrays, settings):
-        """See ``kernels.arithmetic.each``."""
-        outputs = [(self.shape, self.dtype)]
-        return self.trace.run(kernel, arrays, outputs, settings, True, True)[0]
+        return self.trace.run(kernel, arrays, outputs, settings, by_rows)
 
     def reserve(self, n):
         """The key of the random stream and the position of the next ``n`` numbers in it."""
@@ -774,18 +756,19 @@ FUNCTIONS = {
     "full_like": lambda trace, x, number, **kw: _like(number)(trace, x, **kw),
     "shape": lambda trace, x: x.shape,
     "ndim": lambda trace, x: x.ndim,
-    "clip": lambda trace, x, low=None, high=None: x.clip(low, high),
-    "sum": lambda trace, x, axis=None, keepdims=False: x.sum(axis=axis, keepdims=keepdims),
-    "max": lambda trace, x, axis=None, keepdims=False: x.max(axis=axis, keepdims=keepdims),
-    "amax": lambda trace, x, axis=None, keepdims=False: x.max(axis=axis, keepdims=keepdims),
-    "min": lambda trace, x, axis=None, keepdims=False: x.min(axis=axis, keepdims=keepdims),
-    "mean": lambda trace, x, axis=None, keepdims=False: x.mean(axis=axis, keepdims=keepdims),
     "transpose": lambda trace, x, axes=None: x.transpose(*(() if axes is None else (axes,))),
-    "reshape": lambda trace, x, shape: x.reshape(shape),
-    "swapaxes": lambda trace, x, a, b: x.swapaxes(a, b),
-    "squeeze": lambda trace, x, axis=None: x.squeeze(axis),
     "ascontiguousarray": lambda trace, x: x,
-    "copy": lambda trace, x: x.copy(),
     "dot": lambda trace, a, b: trace.operand(a).dot(b),
     "result_type": lambda trace, *xs: np.result_type(*[getattr(x, "dtype", x) for x in xs]),
 }
+
+
+def _method(name):
+    return lambda trace, x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
+
+
+FUNCTIONS |= {
+    name: _method(name)
+    for name in ("clip", "copy", "max", "mean", "min", "reshape", "squeeze", "sum", "swapaxes")
+}
+FUNCTIONS["amax"] = FUNCTIONS["max"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import write_atomically
+from ..files import write_atomically
 from .stored import DEFLATE_RATIO, Stored, check_room, checksum_of, stored_array
 from .tree import IgnoreNames, Source, collect, fill
 

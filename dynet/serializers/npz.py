@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.lib import format as npy
 
-from .files import write_atomically
+from ..files import write_atomically
 from .stored import DEFLATE_RATIO, Stored, stored_array
 from .tree import IgnoreNames, Source, collect, fill
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..serializers.files import write_atomically
+from ..files import write_atomically
 
 # Under a panel's title, for each curve's name where it goes: all x, all y.
 Panels = Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]]

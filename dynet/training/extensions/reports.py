@@ -10,8 +10,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from ...files import write_atomically
 from ...reporter import DictSummary
-from ...serializers.files import write_atomically
 from ..extension import PRIORITY_READER, Extension
 from ..log import as_json, line_of
 from ..plotting import draw, require_matplotlib
