@@ -11,6 +11,7 @@ import numpy as np
 
 from .backend import blas_threads_for, get_array_module
 from .kernels.indexing import add_at
+from .kernels.product import dot
 from .kernels.rows import scatter_add, sum_rows
 
 # Terms of one gradient wait until their output gradients hold this many bytes: few enough to
@@ -44,7 +45,7 @@ class Outer:
         gy = stack([term.gy for term in terms])
         with blas_threads_for(2 * x.size * gy.shape[1]):
             # Linear keeps its weights in Fortran order; so is this product.
-            gW = (x.T @ gy).T
+            gW = dot(x.T, gy).T
         if into is None:
             return gW
         into += gW

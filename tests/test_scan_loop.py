@@ -435,7 +435,7 @@ def attempts(monkeypatch):
     """Puts an outcome in the place of what compiling a step comes to; the attempts made."""
 
     class Attempts(list):
-        outcome = SimpleNamespace(done=True, carry=[Variable(H)], ys=[Variable(XS)])
+        outcome = SimpleNamespace(done=True, carry=[Variable(H)], ys=[Variable(XS)], run=None)
 
     made = Attempts()
 

@@ -49,7 +49,7 @@ class Linear(Function):
             gy = gy.reshape(len(flat), len(W))
         gx = None
         if self.inputs[0] is not None:
-            gx = gy.dot(W)
+            gx = dot(gy, W)
             if flat is not x:
                 gx = gx.reshape(x.shape)
         gW = None if self.inputs[1] is None else Outer(flat, gy)

@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 
 from ..backend import SMALL_PRODUCT
 from .arithmetic import COMPILED
+from .threads import available_cores, share
 from .tile import ROWS, VECTOR_BYTES, Code
 
 # A block has ROWS rows, or where fewer are left a half of them, a quarter, ..., of up to so many
@@ -28,6 +29,13 @@ VECTORS = 3
 # So many steps are gone through at a time: what a block reads of ``b`` in so many stays in a core's
 # first cache, for the block below.
 STEPS = 128
+
+# So many rows are gone through at a time: what they hold of ``a`` in so many steps stays in the
+# second cache, for the blocks beside them.
+TALL = 192
+
+# With so many rows in ``a``, a copy of ``b`` with contiguous rows costs less than it saves.
+WORTH_A_COPY = 64
 
 _INT, _INT32 = ir.IntType(64), ir.IntType(32)
 
@@ -191,29 +199,31 @@ def _product(
         raise ValueError("product: b is too short")
     wide = (VECTORS if rows > 1 else 2 * VECTORS) * lanes
     many = STEPS // steps if 0 < steps < STEPS else 1
-    for t in range(0, times, many):
-        for k in range(0, max(1, steps), STEPS):
-            for j in range(0, columns, wide):
-                i, height = 0, ROWS
-                while i < rows:
-                    while height > rows - i:
-                        height //= 2
-                    _multiply_block(
-                        a,
-                        (a_at + i * a_row + t * a_time + k * a_step, a_time, a_row, a_step),
-                        b,
-                        (b_at + t * b_time + k * b_step + j, b_time, b_step),
-                        out,
-                        (out_at + i * out_row + j, out_row),
-                        (
-                            height,
-                            min(wide, columns - j),
-                            min(many, times - t),
-                            min(STEPS, steps - k),
-                        ),
-                        add or t > 0 or k > 0,
-                    )
-                    i += height
+    for top in range(0, rows, TALL):
+        bottom = min(rows, top + TALL)
+        for t in range(0, times, many):
+            for k in range(0, max(1, steps), STEPS):
+                for j in range(0, columns, wide):
+                    i, height = top, ROWS
+                    while i < bottom:
+                        while height > bottom - i:
+                            height //= 2
+                        _multiply_block(
+                            a,
+                            (a_at + i * a_row + t * a_time + k * a_step, a_time, a_row, a_step),
+                            b,
+                            (b_at + t * b_time + k * b_step + j, b_time, b_step),
+                            out,
+                            (out_at + i * out_row + j, out_row),
+                            (
+                                height,
+                                min(wide, columns - j),
+                                min(many, times - t),
+                                min(STEPS, steps - k),
+                            ),
+                            add or t > 0 or k > 0,
+                        )
+                        i += height
 
 
 @intrinsic
@@ -313,22 +323,28 @@ def product(
     return signature, codegen
 
 
-@njit(cache=True)
-def _dot_to(a, b, out):
-    rows, steps = a.shape
-    columns = b.shape[1]
-    if b.shape[0] != steps or out.shape != (rows, columns):
+@njit(cache=True, nogil=True)
+def _dot_to(a, a_row, a_step, b, out, row, rows, column, columns):
+    """A part of ``a.dot(b)``: so many rows and columns of it, from these on.
+
+    The first two are vectors, ``a`` with its rows and steps so far apart; ``b`` and ``out`` are
+    matrices.
+    """
+    steps, width = b.shape
+    if out.shape[1] != width or column + columns > width:
         raise ValueError("dot: the shapes do not fit")
-    a, b, out = a.reshape(a.size), b.reshape(b.size), out.reshape(out.size)
+    b, out = b.reshape(b.size), out.reshape(out.size)
     product(
-        a, 0, 0, steps, 1, b, 0, 0, columns, out, 0, columns, rows, columns, 1, steps, False
+        a, row * a_row, 0, a_row, a_step, b, column, 0, width, out, row * width + column, width,
+        rows, columns, 1, steps, False
     )  # fmt: skip
 
 
 def dot(a, b):
-    """``a.dot(b)``, for small matrices of contiguous rows by the kernel above, else by a BLAS.
+    """``a.dot(b)``, for matrices by the kernel above, on several cores where they are large.
 
-    One row alone is faster in a BLAS, and so are large matrices where it has several cores.
+    Of any other layout than contiguous rows or columns, of other dtypes, and for one row alone, a
+    BLAS does it.
     """
     if (
         type(a) is type(b) is np.ndarray
@@ -337,11 +353,33 @@ def dot(a, b):
         and a.ndim == b.ndim == 2
         and a.shape[1] == b.shape[0]
         and len(a) > 1
-        and 2 * a.size * b.shape[1] < SMALL_PRODUCT
-        and a.flags.c_contiguous
-        and b.flags.c_contiguous
     ):
-        out = np.empty((len(a), b.shape[1]), a.dtype)
-        _dot_to(a, b, out)
-        return out
+        rows, steps = a.shape
+        columns = b.shape[1]
+        if rows >= WORTH_A_COPY and not b.flags.c_contiguous:
+            b = np.ascontiguousarray(b)
+        by_rows = a.flags.c_contiguous
+        if b.flags.c_contiguous and (by_rows or a.flags.f_contiguous):
+            out = np.empty((rows, columns), a.dtype)
+            vector, row, step = (a, steps, 1) if by_rows else (a.T, 1, rows)
+            vector = vector.reshape(-1)
+            if 2 * rows * steps * columns < SMALL_PRODUCT:
+                _dot_to(vector, row, step, b, out, 0, rows, 0, columns)
+            elif rows >= columns:
+                share(
+                    lambda first, last: _dot_to(
+                        vector, row, step, b, out, first, last - first, 0, columns
+                    ),
+                    rows,
+                    available_cores(),
+                )
+            else:
+                share(
+                    lambda first, last: _dot_to(
+                        vector, row, step, b, out, 0, rows, first, last - first
+                    ),
+                    columns,
+                    available_cores(),
+                )
+            return out
     return a.dot(b)

@@ -11,9 +11,11 @@ compiled loop runs in its place. To follow how that comes about, read
 - ``compiled``: that source compiled, in memory and on disk;
 - ``plan``: all that is known of a step's structure, from call to call;
 - ``run``: one scan, its arrays (``memory``), and whether to trust what the loop gives;
-- ``replay``: all of it together, and what stands on the tape.
+- ``replay``: all of it together, and what stands on the tape;
+- ``recurrence``: a scan whose step is a promise, which need not be read at every call.
 """
 
 from .loop import explain, scan
+from .recurrence import Recurrence
 
-__all__ = ["explain", "scan"]
+__all__ = ["Recurrence", "explain", "scan"]

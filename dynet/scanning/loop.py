@@ -50,6 +50,10 @@ class Steps:
         xs (list): the leaves of ``xs``, Variables or arrays, time first.
         length (int): how many time steps there are.
         reverse (bool): whether the last one runs first.
+        kind (tuple): the structures of carry and x, and the direction.
+        y_kind (tuple): the structure of y, and what its leaves are like; ``None`` before a step
+            has run.
+        run (Run): what has run them compiled; ``None`` if nothing has.
     """
 
     def __init__(self, step, init, xs, length, reverse):
@@ -62,15 +66,15 @@ class Steps:
             raise TypeError(f"scan: reverse is {reverse!r}, expected True or False")
         leaves, self._init = flatten(init, "init{}")
         self.xs, self._x = flatten(xs, "xs{}")
+        self.kind = self._init, self._x, reverse
         _check_one_module(leaves, self._init, self.xs, self._x)
         self.step = step
         self.carry = [as_variable(leaf) for leaf in leaves]
         self.length = _length(self.xs, self._x, length)
         self.reverse = reverse
+        self.run = None
         self._carry_like = Like.of(self.carry)
-        # Of the y of the first step that was run.
-        self._y: Structure | None = None
-        self._y_like: list[Like] = []
+        self.y_kind: tuple[Structure, list[Like]] | None = None
 
     def x_at(self, t: int) -> list[Variable]:
         """The leaves of the x of the ``t``-th step that runs."""
@@ -100,10 +104,11 @@ class Steps:
             raise _unlike("carry", carry, structure, self._carry_like, self._init, "init")
         leaves, structure = flatten(returned[1], "the y{} that step returned")
         y = [as_variable(leaf) for leaf in leaves]
-        if self._y is None:
-            self._y, self._y_like = structure, Like.of(y)
-        elif not _are_like(y, structure, self._y_like, self._y):
-            raise _unlike("y", y, structure, self._y_like, self._y, "the first y")
+        if self.y_kind is None:
+            self.y_kind = structure, Like.of(y)
+        expected, likes = self.y_kind
+        if not _are_like(y, structure, likes, expected):
+            raise _unlike("y", y, structure, likes, expected, "the first y")
         return carry, y
 
     def plain(self, carry: list[Variable], first: int = 0, ys: Sequence[list[Variable]] = ()):
@@ -120,7 +125,8 @@ class Steps:
             ys.append(y)
         if self.reverse:
             ys.reverse()
-        return carry, [_stacked([y[i] for y in ys]) for i in range(len(self._y_like))]
+        _, likes = self.y_kind
+        return carry, [_stacked([y[i] for y in ys]) for i in range(len(likes))]
 
     def no_ys(self) -> list[Variable]:
         """The leaves of y stacked, where there is no time step: the step is tried on zeros.
@@ -148,12 +154,13 @@ class Steps:
         finally:
             random.set_state(state)
         return [
-            variable_at(None, like.xp.zeros((0, *like.shape), like.dtype)) for like in self._y_like
+            variable_at(None, like.xp.zeros((0, *like.shape), like.dtype))
+            for like in self.y_kind[1]
         ]
 
     def results(self, carry: list[Variable], ys: list[Variable]) -> tuple[Any, Any]:
         """What ``scan`` returns, from its leaves."""
-        return unflatten(self._init, carry), unflatten(self._y, ys)
+        return unflatten(self._init, carry), unflatten(self.y_kind[0], ys)
 
 
 def _stacked(column):
@@ -246,10 +253,12 @@ def _length(xs, structure, length):
     return lengths[0]
 
 
-def _obstacle(steps):
+def obstacle_to(steps):
     """What stands in the way of compiling any step at all; ``None`` if nothing does."""
     if config.debug:
         return "in debug mode every function is watched as it runs"
+    if {"raise", "call", "print", "log"} & set(np.geterr().values()):
+        return "NumPy's errstate is to tell of what happens in its operations"
     for leaf in (*steps.carry, *steps.xs):
         xp = get_array_module(raw(leaf))
         if xp is not np:
@@ -331,17 +340,22 @@ def scan(
     >>> decay.grad
     array(-7.)
     """
-    steps = Steps(step, init, xs, length, reverse)
     if compiled is not None and not isinstance(compiled, bool):
         raise TypeError(f"scan: compiled is {compiled!r}, expected None, True or False")
+    return run_steps(Steps(step, init, xs, length, reverse), compiled)
+
+
+def run_steps(steps: Steps, compiled: bool | None = None) -> tuple[Any, Any]:
+    """What ``scan`` returns for these steps."""
     if steps.length == 0:
         return steps.results(steps.carry, steps.no_ys())
     carry, first, ys = steps.carry, 0, []
     if compiled is not False:
-        obstacle = _obstacle(steps)
+        obstacle = obstacle_to(steps)
         if obstacle is None and steps.length >= FEW:
             outcome = attempt(steps)
             if outcome.done:
+                steps.run = outcome.run
                 return steps.results(outcome.carry, outcome.ys)
             obstacle = None if outcome.refused else outcome.reason
             carry, first, ys = outcome.carry, outcome.steps, outcome.ys
@@ -369,7 +383,7 @@ def explain(
     'there are 3 time steps, and fewer than 4 are not worth compiling'
     """
     steps = Steps(step, init, xs, length, reverse)
-    obstacle = _obstacle(steps)
+    obstacle = obstacle_to(steps)
     if obstacle is not None:
         return obstacle
     if steps.length < FEW:

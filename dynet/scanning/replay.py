@@ -40,6 +40,7 @@ class Outcome(NamedTuple):
         steps (int): how many have run.
         reason (str): why not all.
         refused (bool): whether a kernel refused what it was given: the plain loop will say so.
+        run (Run): what has run all of them.
     """
 
     done: bool
@@ -48,6 +49,7 @@ class Outcome(NamedTuple):
     steps: int
     reason: str | None = None
     refused: bool = False
+    run: Run | None = None
 
 
 def attempt(steps) -> Outcome:
@@ -56,9 +58,6 @@ def attempt(steps) -> Outcome:
         return Outcome(False, steps.carry, [], 0)  # what it does is part of that step
     if config.hooks:
         return Outcome(False, steps.carry, [], 0, "a hook is to hear of every function of the step")
-    if {"raise", "call", "print", "log"} & set(np.geterr().values()):
-        reason = "NumPy's errstate is to tell of what happens in its operations"
-        return Outcome(False, steps.carry, [], 0, reason)
     state, others = random.get_state(), _other_streams()
     given = [raw(x) for x in (*steps.carry, *steps.xs)]
     prints = [fingerprint(x) for x in given]
@@ -90,7 +89,7 @@ def attempt(steps) -> Outcome:
         key, position = random.get_state()
         if key != state[0] or position - state[1] != 2 * plan.program.trace.drawn():
             raise Obstacle("it draws random numbers in other ways than by its functions")
-        run = Run(plan, steps, records[1], state)
+        run = Run(plan, steps, records[1].externals, state)
         outputs = run.compiled(carry, ys)
     except Obstacle as obstacle:
         return Outcome(False, carry, ys, len(ys), f"the step cannot be compiled: {obstacle}")
@@ -99,7 +98,7 @@ def attempt(steps) -> Outcome:
         return Outcome(False, carry, ys, 2, reason, refused=True)
     random.set_state(state)
     random.reserve(steps.length * plan.program.trace.drawn())
-    return Outcome(True, *_on_tape(run, outputs), steps.length)
+    return Outcome(True, *on_tape(run, outputs), steps.length, run=run)
 
 
 def _other_streams():
@@ -113,7 +112,7 @@ def _again(v):
     return variable_at(v.node, v.array)
 
 
-def _on_tape(run, outputs):
+def on_tape(run, outputs):
     """The outputs as Variables: the leaves of the last carry, and those of ys."""
     run.outputs_like = [(y.shape, y.dtype) for y in outputs]
     want = (*run.plan.want.returned, *run.plan.want.ys)

@@ -10,6 +10,7 @@ import math
 import numpy as np
 from numba.core.errors import NumbaError
 
+from .. import random
 from ..backprop import sweep
 from ..config import config, using_config
 from ..function import variable_at
@@ -21,7 +22,8 @@ from .compiled import function_of
 from .memory import buffer
 from .record import Obstacle
 
-# A block of steps has so many bytes of each factor of a product that is taken over all of them.
+# A block of steps has at least so many bytes of each factor of a product that is taken over all of
+# them.
 BLOCK = 1 << 16
 # With less work than this, in elements computed, a second thread gains nothing.
 WORTH_A_THREAD = 4e6
@@ -36,20 +38,21 @@ class Run:
         inputs (list): the same as Variables, where they have a node on the tape.
         state, train: the stream of random numbers at its start, and whether it trained.
         arrays (dict): what the loop was called with, by role and number.
-        steps_read: what the first two steps gave in Python.
+        steps_read: what the first two steps gave in Python; ``None`` where they did not run there.
         outputs_like (list): the shape and dtype of each output.
     """
 
-    def __init__(self, plan, steps, record, state):
+    def __init__(self, plan, steps, externals, state):
         self.plan = plan
         self.steps = copy.copy(steps)
         self.reverse = steps.reverse
         self.carry = [v.array for v in steps.carry]
         self.xs = [raw(x) for x in steps.xs]
-        self.externals = [x for x, _ in record.externals]
+        self.externals = [x for x, _ in externals]
         self.inputs = [*steps.carry, *steps.xs]
-        self.inputs += [x if n is None else variable_at(n, x) for x, n in record.externals]
+        self.inputs += [x if n is None else variable_at(n, x) for x, n in externals]
         self.state, self.train = state, config.train
+        self.steps_read = None
         alone = plan.rows is None or plan.cost * steps.length < WORTH_A_THREAD
         self.pieces = 1 if alone else available_cores()
         self.key, self.position = map(np.uint64, state)
@@ -131,6 +134,8 @@ class Run:
 
     def _compare_gradients(self, given, arrays):
         rng = np.random.default_rng(0)
+        if self.steps_read is None:
+            self._read_steps()
         (carry, ys), seeds, gys = self.steps_read, {}, []
         for v, w in zip(carry, given[: len(carry)], strict=True):
             gys.append(rng.standard_normal(v.shape).astype(v.dtype) if w else None)
@@ -171,6 +176,19 @@ class Run:
                     "compiled, its gradient differs from that of the plain loop by up to "
                     f"{_distance(gx, other):.3g}"
                 )
+
+    def _read_steps(self):
+        now = random.get_state()
+        random.set_state(self.state)
+        try:
+            with using_config("train", self.train), using_config("enable_backprop", True):
+                carry, ys = self.steps.carry, []
+                for t in range(2):
+                    carry, y = self.steps(carry, self.steps.x_at(t))
+                    ys.append(y)
+        finally:
+            random.set_state(now)
+        self.steps_read = carry, ys
 
     # -- forward -----------------------------------------------------------------------------
 
@@ -308,7 +326,10 @@ class Run:
             return np.zeros(array.size, array.dtype)
 
         wide = loop.width * (plan.rows or 1)
-        block = max(1, min(length, BLOCK // max(wide, 1))) if loop.width else length
+        # A product over a block reads and writes a whole total: a large one is worth a large block.
+        totals = [self.externals[t.external].nbytes for t in program.terms if t.kind == "product"]
+        room = max(BLOCK, 2 * max(totals, default=0))
+        block = max(1, min(length, room // max(wide, 1))) if loop.width else length
         results = self._run(loop, length, block, arguments)
         if any(status >= 0 for _, status in results):
             raise RuntimeError("scan: a kernel refused in the backward pass what it gave forward")
@@ -325,13 +346,13 @@ class Run:
                 gx = shared[loop.arrays[at["gx", i]]].reshape(length, *x.shape[1:])
                 gx = gx[::-1] if self.reverse else gx
             gradients.append(gx)
-        totals = [None] * len(self.externals)
+        found = [None] * len(self.externals)
         for k, term in enumerate(program.terms):
             if k in kept:
                 ids, shape = term.refs[0].value.settings[0], self.externals[term.external].shape
                 gy = shared[loop.arrays[at["rows", k]]].reshape(-1, shape[1])
                 rows = Rows(self._argument(Array("x", ids), length), gy, shape)
-                totals[term.external] = _added(totals[term.external], rows)
+                found[term.external] = _added(found[term.external], rows)
                 continue
             place = at["term", k]
             g = results[0][0][place]
@@ -340,8 +361,8 @@ class Run:
             shape = self.externals[term.external].shape
             if term.kind == "product":
                 g = g.reshape(shape[::-1]).T if term.transposed else g.reshape(shape)
-            totals[term.external] = _added(totals[term.external], g.reshape(shape))
-        return gradients + totals
+            found[term.external] = _added(found[term.external], g.reshape(shape))
+        return gradients + found
 
 
 def _obstacle(error):
