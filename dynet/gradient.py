@@ -10,20 +10,21 @@ are totalled together, dozens of small matrix products as one large one.
 from operator import is_
 
 from .backend import get_array_module, is_array
+from .kernels.product import Turned
 from .terms import TERMS, Rows
 
 
 class Stack:
-    """Puts arrays one below the other, and remembers the last result.
+    """Puts arrays one below the other, and remembers the last result; one for each sweep.
 
-    The weight and the bias of one linear map ask for the same output gradients one after the
-    other; they are copied once.
+    The weight and the bias of one linear map ask for the same output gradients in a row.
     """
 
-    __slots__ = ("arrays", "stacked")
+    __slots__ = ("arrays", "stacked", "turned")
 
     def __init__(self):
         self.arrays = ()
+        self.turned = Turned()  # weights that rules multiply by at many steps of the sweep
 
     def __call__(self, arrays):
         if len(arrays) == 1:

@@ -44,6 +44,15 @@ def cells(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def recurrent(tmp_path_factory):
+    file = tmp_path_factory.mktemp("recurrent") / "recurrent.json"
+    sizes = ["--sizes=5x2x3x4,6x1x1x2", "--batches=2", "--warmup=1", "--words=50"]
+    done = run("recurrent", file, *sizes, "--networks=relu", "--ways=hand,whole")
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(file.read_text())
+
+
+@pytest.fixture(scope="module")
 def overhead(tmp_path_factory):
     file = tmp_path_factory.mktemp("overhead") / "overhead.json"
     done = run("overhead", file, "--rounds=1", "--repeats=1", "--lengths=200,400")
@@ -185,6 +194,70 @@ def test_each_cell_computes_the_same_as_in_the_plain_loop_in(name):
     assert done.returncode == 0, done.stderr
 
 
+def test_recurrent_writes_the_times_of_each_way_at_each_size(recurrent):
+    assert set(recurrent[1]) == {*ABOUT, "networks", "embedding"}
+    by_size = recurrent[1]["networks"]["relu"]
+    assert list(by_size) == ["5x2x3x4", "6x1x1x2"]
+    for by_name in by_size.values():
+        assert list(by_name) == ["dynet-hand", "dynet-whole"]
+        assert all(set(ms) == SUMMARY for ms in by_name.values())
+
+
+def test_recurrent_prints_a_table_of_each_network_at_each_size(recurrent):
+    lines = recurrent[0].splitlines()
+    for size in "5 steps, batch 2, input 3, hidden 4", "6 steps, batch 1, input 1, hidden 2":
+        assert sum(line.startswith(f"relu, {size}") for line in lines) == 1
+    assert sum(line.startswith("whole sequences") for line in lines) == 2
+
+
+def test_recurrent_writes_which_share_of_a_backward_the_gradient_of_an_embedding_is(recurrent):
+    by_name = recurrent[1]["embedding"]["relu"]
+    assert list(by_name) == ["dynet-loop", "dynet-scan"]
+    for result in by_name.values():
+        ms = {given: summary["median"] for given, summary in result["ms"].items()}
+        assert list(ms) == ["table", "vectors", "constants"]
+        assert result["share"] == pytest.approx((ms["table"] - ms["vectors"]) / ms["table"])
+
+
+def test_recurrent_writes_the_settings_that_it_ran_with(recurrent):
+    settings = recurrent[1]["settings"]
+    del settings["load_at_start"]
+    assert settings == {"threads": 1, "batches": 2, "warmup": 1, "words": 50}
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [("--networks", "abacus"), ("--ways", "abacus"), ("--peers", "abacus"), ("--sizes", "5x2x3")],
+)
+def test_recurrent_refuses_what_it_does_not_know(option, value, tmp_path):
+    done = run("recurrent", tmp_path / "f.json", f"{option}={value}")
+    assert done.returncode == 2 and f"{option}: got {value!r}, expected" in done.stderr
+
+
+CHECK_OF_RECURRENT = """
+from benchmarks.contenders import check_gradients, load
+from benchmarks.contenders.recurrent import EMBEDDING_PLACES, GATES, PLACES, make_task
+def check(places, task, network, first, *given):
+    names = [name for name in places if name == first or name.startswith("{0}")]
+    made = {{name: load(name, places)(network, task.weights, 1, *given) for name in names}}
+    batches = {{name: c.prepare(task.xs, task.coefficients) for name, c in made.items()}}
+    check_gradients(made, batches, 1e-4)
+for network in GATES:
+    check(PLACES, make_task(network, 7, 2, 3, 5), network, "dynet-hand")
+task = make_task("relu", 7, 2, 3, 5, words=40)
+check(EMBEDDING_PLACES, task, "relu", "dynet-loop", "table")
+"""
+
+
+@pytest.mark.parametrize("name", ["dynet", "torch", "jax"])
+def test_each_recurrent_network_computes_the_same_as_the_hand_written_loop_in(name):
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+    command = [sys.executable, "-c", CHECK_OF_RECURRENT.format(name)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_overhead_writes_record_sweep_and_free_of_each_chain(overhead):
     operations = overhead[1]["operations"]
     assert list(operations) == ["y + c", "y + y", "y * c", "y * y", "relu(y)"]
@@ -234,7 +307,7 @@ def test_optimizers_writes_the_updates_of_each_and_the_steps_of_each_table(tmp_p
     assert "Updates of 20,000 parameters on 1 core(s)" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["irnn", "cells", "overhead"])
+@pytest.mark.parametrize("name", ["irnn", "cells", "recurrent", "overhead"])
 def test_the_file_says_when_on_what_and_with_which_versions(name, request):
     written = request.getfixturevalue(name)[1]
     assert set(written) > ABOUT

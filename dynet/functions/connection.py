@@ -7,7 +7,7 @@ import numpy as np
 from ..backend import StandIn, is_array
 from ..function import Function
 from ..kernels.connection import add_bias
-from ..kernels.product import dot
+from ..kernels.product import dot, dot_again
 from ..kernels.rows import gather
 from ..terms import Outer, Rows, Sum
 from ..variable import Variable
@@ -49,7 +49,7 @@ class Linear(Function):
             gy = gy.reshape(len(flat), len(W))
         gx = None
         if self.inputs[0] is not None:
-            gx = dot(gy, W)
+            gx = dot_again(gy, W)
             if flat is not x:
                 gx = gx.reshape(x.shape)
         gW = None if self.inputs[1] is None else Outer(flat, gy)

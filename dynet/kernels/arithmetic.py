@@ -71,7 +71,12 @@ def each(kernel, arrays, settings=()):
     """
     first = arrays[0]
     y = np.empty(first.shape, first.dtype)
-    kernel(*[a.ravel() for a in arrays], *map(first.dtype.type, settings), y.reshape(-1))
+    if settings or len(arrays) > 2:
+        kernel(*[a.ravel() for a in arrays], *map(first.dtype.type, settings), y.reshape(-1))
+    elif len(arrays) == 1:  # the same, without lists: they take a third of the time of a small call
+        kernel(first.ravel(), y.reshape(-1))
+    else:
+        kernel(first.ravel(), arrays[1].ravel(), y.reshape(-1))
     return y
 
 

@@ -1,0 +1,156 @@
+"""The recurrent networks in PyTorch: cells in a Python loop, and modules for whole sequences."""
+
+from types import SimpleNamespace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def lstm(p, state, x):
+    h, c = state
+    i, f, g, o = (F.linear(x, p.W, p.b) + F.linear(h, p.U)).chunk(4, dim=1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def gru(p, state, x):
+    (h,) = state
+    x_r, x_z, x_n = F.linear(x, p.W, p.b).chunk(3, dim=1)
+    u_r, u_z, u_n = F.linear(h, p.U, p.bu).chunk(3, dim=1)
+    r, z = torch.sigmoid(x_r + u_r), torch.sigmoid(x_z + u_z)
+    n = torch.tanh(x_n + r * u_n)
+    return ((1 - z) * n + z * h,)
+
+
+def relu(p, state, x):
+    (h,) = state
+    return (torch.relu(F.linear(x, p.W, p.b) + F.linear(h, p.U)),)
+
+
+HAND_WRITTEN = {"lstm": lstm, "gru": gru, "relu": relu}
+
+
+class Hand:
+    """A cell of plain functions in a Python loop."""
+
+    def __init__(self, network, weights, threads):
+        torch.set_num_threads(threads)
+        self.states = 2 if network == "lstm" else 1
+        self.hidden = weights["U"].shape[1]
+        self.parameters, self.step = self.make(network, weights)
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(torch.from_numpy(weights[name]))
+
+    def make(self, network, weights):
+        """The parameters by name, and a step ``(state, x) -> state`` with h in front."""
+        parameters = {name: nn.Parameter(torch.tensor(W)) for name, W in weights.items()}
+        p, cell = SimpleNamespace(**parameters), HAND_WRITTEN[network]
+        return parameters, lambda state, x: cell(p, state, x)
+
+    def cleared(self):
+        """All parameters that get a gradient."""
+        return self.parameters.values()
+
+    def outputs(self, xs):
+        state = (torch.zeros(xs[0].shape[0], self.hidden),) * self.states
+        ys = []
+        for x in xs:
+            state = self.step(state, x)
+            ys.append(state[0])
+        return torch.stack(ys)
+
+    def prepare(self, xs, coefficients):
+        return torch.from_numpy(xs), torch.from_numpy(coefficients)
+
+    def loss(self, batch):
+        xs, coefficients = batch
+        for parameter in self.cleared():
+            parameter.grad = None
+        return (self.outputs(xs) * coefficients).sum()
+
+    def sweep(self, batch):
+        loss = self.loss(batch)
+        loss.backward()
+        return loss
+
+    def loss_and_gradients(self, batch):
+        loss = self.sweep(batch)
+        return loss.item(), {name: p.grad.numpy().copy() for name, p in self.parameters.items()}
+
+
+class Cell(Hand):
+    """The library's cell in a Python loop."""
+
+    def make(self, network, weights):
+        features = weights["W"].shape[1]
+        if network == "lstm":
+            self.cell = cell = nn.LSTMCell(features, self.hidden)
+        elif network == "gru":
+            self.cell = cell = nn.GRUCell(features, self.hidden)
+        else:
+            self.cell = cell = nn.RNNCell(features, self.hidden, nonlinearity="relu")
+        nn.init.zeros_(cell.bias_hh)
+        parameters = {"W": cell.weight_ih, "U": cell.weight_hh, "b": cell.bias_ih}
+        if network == "gru":
+            parameters["bu"] = cell.bias_hh
+        if network == "lstm":
+            return parameters, lambda state, x: cell(x, state)
+        return parameters, lambda state, x: (cell(x, *state),)
+
+    def cleared(self):
+        return self.cell.parameters()
+
+
+class Whole(Hand):
+    """The library's module for the whole sequence."""
+
+    def make(self, network, weights):
+        features = weights["W"].shape[1]
+        if network == "lstm":
+            self.rnn = rnn = nn.LSTM(features, self.hidden)
+        elif network == "gru":
+            self.rnn = rnn = nn.GRU(features, self.hidden)
+        else:
+            self.rnn = rnn = nn.RNN(features, self.hidden, nonlinearity="relu")
+        nn.init.zeros_(rnn.bias_hh_l0)
+        parameters = {"W": rnn.weight_ih_l0, "U": rnn.weight_hh_l0, "b": rnn.bias_ih_l0}
+        if network == "gru":
+            parameters["bu"] = rnn.bias_hh_l0
+        return parameters, None
+
+    def cleared(self):
+        return self.rnn.parameters()
+
+    def outputs(self, xs):
+        return self.rnn(xs)[0]
+
+
+class EmbeddingLoop(Cell):
+    """The library's cell in a Python loop, with an embedding that is looked up at each step."""
+
+    def __init__(self, network, weights, threads, given):
+        self.given = given
+        super().__init__(network, weights, threads)
+
+    def make(self, network, weights):
+        parameters, step = super().make(network, weights)
+        self.table = weights["table"]
+        self.embed = nn.Embedding(*self.table.shape)
+        if self.given != "table":
+            return parameters, step
+        parameters["table"] = self.embed.weight
+        return parameters, lambda state, x: step(state, self.embed(x))
+
+    def cleared(self):
+        return [*super().cleared(), self.embed.weight]
+
+    def prepare(self, xs, coefficients):
+        return super().prepare(xs if self.given == "table" else self.table[xs], coefficients)
+
+    def loss(self, batch):
+        xs, coefficients = batch
+        if self.given == "vectors":
+            xs = [x.detach().requires_grad_() for x in xs]
+        return super().loss((xs, coefficients))
