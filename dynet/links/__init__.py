@@ -6,8 +6,29 @@ from .connection import Bilinear, EmbedID, Linear
 from .convolution import Convolution1D, Convolution2D, Deconvolution2D
 from .model import Classifier
 from .normalization import BatchNormalization, GroupNormalization, LayerNormalization
+from .recurrent import LSTM, MGU, RNN, StatefulGRU, StatefulPeepholeLSTM
+from .recurrent_cells import (
+    StatelessGRU,
+    StatelessLSTM,
+    StatelessMGU,
+    StatelessPeepholeLSTM,
+    StatelessRNN,
+)
+from .sequences import (
+    NStepBiGRU,
+    NStepBiLSTM,
+    NStepBiRNNReLU,
+    NStepBiRNNTanh,
+    NStepGRU,
+    NStepLSTM,
+    NStepRNNReLU,
+    NStepRNNTanh,
+)
 
 __all__ = [
+    "LSTM",
+    "MGU",
+    "RNN",
     "BatchNormalization",
     "Bias",
     "Bilinear",
@@ -20,6 +41,21 @@ __all__ = [
     "LayerNormalization",
     "Linear",
     "Maxout",
+    "NStepBiGRU",
+    "NStepBiLSTM",
+    "NStepBiRNNReLU",
+    "NStepBiRNNTanh",
+    "NStepGRU",
+    "NStepLSTM",
+    "NStepRNNReLU",
+    "NStepRNNTanh",
     "PReLU",
     "Scale",
+    "StatefulGRU",
+    "StatefulPeepholeLSTM",
+    "StatelessGRU",
+    "StatelessLSTM",
+    "StatelessMGU",
+    "StatelessPeepholeLSTM",
+    "StatelessRNN",
 ]
