@@ -41,10 +41,10 @@ USUAL = (0, 0.5, 1, -1, 2)
 class Array(NamedTuple):
     """An array that a loop is called with.
 
-    ``role``: ``external`` (``i``, and the order of its axes in memory), ``x``, ``gy``, ``gx``,
-    ``ys``, ``carry``, ``states`` (the carry at all steps), ``gcarry``, ``stack`` (the value number
-    ``i`` at all steps), ``term`` (the total of the term number ``i``), ``rows`` (for such a term
-    the gradients of rows at all steps).
+    ``role``: ``external`` (``i``, and the order of its axes in memory), ``x``, ``still`` (an x that
+    is the same at all time steps, once), ``gy``, ``gx``, ``ys``, ``carry``, ``states`` (the carry
+    at all steps), ``gcarry``, ``stack`` (the value number ``i`` at all steps), ``term`` (the total
+    of the term number ``i``), ``rows`` (for such a term the gradients of rows at all steps).
     """
 
     role: str
@@ -145,6 +145,10 @@ class _Writer:
         if v.kind == "external":
             (i,) = v.settings
             home = self.array(f"e{i}", "external", i, tuple(range(len(v.shape)))), "0"
+        elif self.is_still(v):
+            (i,) = v.settings
+            name = self.array(f"x{i}", "still", i)
+            home = name, self.at_rows(name, v)
         elif v.kind in ("x", "gy"):
             (i,) = v.settings
             name = self.array(f"{v.kind}{i}", v.kind, i)
@@ -167,6 +171,10 @@ class _Writer:
             home = name, "0"
         self.homes[v.number] = home
         return home
+
+    def is_still(self, v):
+        """Whether a value is an x that is the same at all time steps, and is there once."""
+        return v.kind == "x" and v.settings[0] in self.program.trace.still
 
     def carry_home(self, v):
         (i,) = v.settings
@@ -715,6 +723,9 @@ class _Writer:
         offset = f" + {ref.offset}" if ref.offset else ""
         if name in self.blocks:
             return f"{name}, 0{offset}", self.size(v)
+        if self.is_still(v):
+            first = "0" if v.batch is None else f"first * {_row_size(v)}"
+            return f"{name}, {first}{offset}", 0
         expression, t = self.bases[at]
         place = f"{name}, {expression.format(t=t.replace('t', 'start'))}{offset}"
         return place, f"{_row_size(v)}" if v.batch is None else f"total * {_row_size(v)}"

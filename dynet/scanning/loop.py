@@ -76,6 +76,11 @@ class Steps:
         self._carry_like = Like.of(self.carry)
         self.y_kind: tuple[Structure, list[Like]] | None = None
 
+    def still(self) -> frozenset[int]:
+        """Which leaves of xs are one and the same at all time steps, as ``F.repeat`` makes them."""
+        arrays = map(raw, self.xs)
+        return frozenset([i for i, x in enumerate(arrays) if x.strides[0] == 0 and x.size])
+
     def x_at(self, t: int) -> list[Variable]:
         """The leaves of the x of the ``t``-th step that runs."""
         i = self.length - 1 - t if self.reverse else t
@@ -309,7 +314,8 @@ def scan(
             the structure, shapes and dtypes that it had; so does y from the first step on.
         init: the carry that the first step gets.
         xs: arrays with time first, ``(T, ...)``; a step gets one ``x`` of each, ``(...)``. A list
-            is no sequence of time steps (``F.stack`` makes one of it), but several inputs.
+            is no sequence of time steps (``F.stack`` makes one of it), but several inputs. An array
+            that is the same at all steps without a copy (``F.repeat``) is not copied here either.
         length: T; needed where ``xs`` is ``None``, and then ``x`` is ``None`` too.
         reverse: whether to run from the last time step to the first. ``ys[t]`` belongs to
             ``xs[t]`` all the same.

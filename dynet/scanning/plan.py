@@ -120,6 +120,7 @@ def plan_of(steps, record):
     likes = {
         "carry": [(v.shape, v.dtype) for v in steps.carry],
         "x": [(x.shape[1:], x.dtype) for x in steps.xs],
+        "still": steps.still(),
     }
     wants_carry = tuple([v.node is not None and backprop for v in steps.carry])
     wants_xs = tuple([getattr(x, "node", None) is not None and backprop for x in steps.xs])
@@ -130,6 +131,7 @@ def plan_of(steps, record):
         tuple([(x.shape, x.dtype, node is not None) for x, node in record.externals]),
         tuple(likes["carry"]),
         tuple(likes["x"]),
+        likes["still"],
         wants_carry,
         wants_xs,
         backprop,

@@ -118,7 +118,8 @@ def build(
 
     Args:
         record: of a step; of what it closes over, it takes only the shapes and dtypes.
-        likes: of each leaf of ``"carry"`` and ``"x"`` the shape and dtype.
+        likes: of each leaf of ``"carry"`` and ``"x"`` the shape and dtype; and which leaves of x
+            are ``"still"``, the same at all time steps.
         rows: how many rows the batch has, for a program by rows.
         want: which gradients are wanted.
         gcarry: of each leaf of the carry that a step returns whether it has a gradient.
@@ -128,7 +129,7 @@ def build(
         Obstacle: it cannot be read.
         NotByRows: the rows depend on each other.
     """
-    trace = Trace(rows)
+    trace = Trace(rows, likes["still"])
     env = {}
     for kind in ("carry", "x"):
         for i, (shape, dtype) in enumerate(likes[kind]):

@@ -85,6 +85,7 @@ class Recurrence:
             steps.kind,
             tuple([(v.shape, v.dtype, v.node is None) for v in steps.carry]),
             tuple([(x.shape[1:], x.dtype, getattr(x, "node", None) is None) for x in steps.xs]),
+            steps.still(),
             tuple([(c.shape, c.dtype, getattr(c, "node", None) is None) for c in constants]),
             config.enable_backprop,
             config.train,

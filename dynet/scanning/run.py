@@ -126,6 +126,7 @@ class Run:
             if role == "states"
             else array[: array.size // length * 2]
             for (role, i), array in self.arrays.items()
+            if role != "still"
         }
         try:
             with using_config("hooks", ()), using_config("debug", False):
@@ -238,6 +239,8 @@ class Run:
             if self.reverse:
                 x = x[::-1]
             return _vector(x[:length])
+        if a.role == "still":
+            return _vector(self.xs[a.i][0])
         if a.role == "carry":
             return self.carry[a.i].flatten()
         if a.role == "states":

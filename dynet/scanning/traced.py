@@ -189,11 +189,13 @@ class Trace:
         closed_over (int), constants (list): how many arrays the step closes over, and those that
             its functions make; ``external`` counts through both.
         reserved (list): how many random numbers a step draws for each row, and besides.
+        still (frozenset): which leaves of x are the same at all time steps.
         late (bool): whether the backward pass is being read.
     """
 
-    def __init__(self, rows: int | None):
+    def __init__(self, rows: int | None, still: frozenset = frozenset()):
         self.rows = rows
+        self.still = still
         self.values = []
         self.closed_over = 0
         self.constants = []
