@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import dynet
 import dynet.functions as F
 from dynet import Variable
-from dynet.kernels import recurrent as kernels
+from dynet.kernels import recurrent, recurrent_trees
 
 rng = np.random.default_rng(0)
 
@@ -93,28 +93,107 @@ def test_the_gates_of_chainer_are_put_in_order_as_the_docstring_says():
     np.testing.assert_allclose(F.lstm(c, ordered)[0].array, wanted, rtol=1e-12)
 
 
+def test_the_blocks_of_chainers_tree_lstm_are_put_in_order_as_the_docstring_says():
+    c1, c2, x = normal(2, 3), normal(2, 3), normal(2, 15)
+    a, i, o, f1, f2 = np.split(x, 5, axis=1)
+    c, h = F.tree_lstm(c1, c2, np.concatenate([i, f1, f2, a, o], axis=1))
+    wanted = np.tanh(a) / (1 + np.exp(-i)) + c1 / (1 + np.exp(-f1)) + c2 / (1 + np.exp(-f2))
+    np.testing.assert_allclose(c.array, wanted, rtol=1e-12)
+    np.testing.assert_allclose(h.array, np.tanh(wanted) / (1 + np.exp(-o)), rtol=1e-12)
+
+
+# -- next to each other ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [4, 2])
+def test_peepholes_that_let_nothing_through_make_an_lstm(rows):
+    c, x, w = normal(4, 5), normal(rows, 20), np.zeros((3, 5))
+    *found, _ = value_and_gradients(F.peephole_lstm, [c, x, w])
+    assert_all_close(found, value_and_gradients(F.lstm, [c, x]), rtol=1e-13)
+
+
+def test_a_tree_lstm_with_one_child_is_an_lstm():
+    arrays = [normal(4, 5), normal(4, 20)]
+    found = value_and_gradients(F.tree_lstm, arrays)
+    assert_all_close(found, value_and_gradients(F.lstm, arrays), rtol=1e-13)
+
+
+def test_slstm_is_a_tree_lstm_of_two_children_whose_blocks_are_added_but_for_the_forget_gates():
+    def added(c1, c2, x1, x2):
+        (i1, f1, g1, o1), (i2, f2, g2, o2) = (
+            F.split_axis(x1, 4, axis=1),
+            F.split_axis(x2, 4, axis=1),
+        )
+        return F.tree_lstm(c1, c2, F.concat([i1 + i2, f1, f2, g1 + g2, o1 + o2], axis=1))
+
+    arrays = [normal(4, 5), normal(4, 5), normal(4, 20), normal(4, 20)]
+    assert_all_close(
+        value_and_gradients(F.slstm, arrays), value_and_gradients(added, arrays), rtol=1e-13
+    )
+
+
+def test_the_gradient_of_peepholes_adds_up_over_a_loop():
+    w, c0, xs = normal(3, 5), normal(4, 5), normal(30, 4, 20)
+
+    def last(w, cell):
+        c = c0
+        for x in xs:
+            c, h = cell(c, x, w)
+        return (c * h).sum()
+
+    gradients = []
+    for cell in F.peephole_lstm, F.recurrent.PeepholeLSTM().plain:
+        variable = Variable(w)
+        last(variable, cell).backward()
+        gradients.append(variable.grad)
+    np.testing.assert_allclose(*gradients, rtol=1e-11)
+
+
 sizes = st.integers(0, 4)
+rests = st.sampled_from([(), (1,), (2, 3)])
 
 
 @settings(max_examples=50, deadline=None)
-@given(sizes, sizes, st.integers(0, 40), st.sampled_from([(), (1,), (2, 3)]), st.booleans())
+@given(sizes, sizes, st.integers(0, 40), rests, st.booleans())
 def test_lstm_is_its_statement_in_ordinary_functions_for_all_shapes(
     rows, more, units, rest, single
 ):
-    dtype, rtol = (np.float32, 1e-4) if single else (np.float64, 1e-11)
     arrays = [normal(rows + more, units, *rest), normal(rows, 4 * units, *rest)]
-    _assert_as_plain(F.lstm, F.recurrent.LSTM(), [a.astype(dtype) for a in arrays], rtol)
+    _assert_as_plain(F.lstm, F.recurrent.LSTM(), arrays, single)
 
 
 @settings(max_examples=50, deadline=None)
-@given(sizes, st.integers(0, 40), st.sampled_from([(), (1,), (2, 3)]), st.booleans())
+@given(sizes, sizes, st.integers(0, 40), rests, st.booleans())
+def test_peephole_lstm_is_its_statement_for_all_shapes(rows, more, units, rest, single):
+    arrays = [normal(rows + more, units, *rest), normal(rows, 4 * units, *rest)]
+    arrays.append(normal(3, units, *rest))
+    _assert_as_plain(F.peephole_lstm, F.recurrent.PeepholeLSTM(), arrays, single)
+
+
+@settings(max_examples=50, deadline=None)
+@given(sizes, st.integers(0, 40), rests, st.booleans())
 def test_gru_is_its_statement_in_ordinary_functions_for_all_shapes(rows, units, rest, single):
-    dtype, rtol = (np.float32, 1e-4) if single else (np.float64, 1e-11)
     arrays = [normal(rows, n * units, *rest) for n in (1, 3, 3)]
-    _assert_as_plain(F.gru, F.recurrent.GRU(), [a.astype(dtype) for a in arrays], rtol)
+    _assert_as_plain(F.gru, F.recurrent.GRU(), arrays, single)
 
 
-def _assert_as_plain(function, record, arrays, rtol):
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 4), sizes, st.integers(0, 40), rests, st.booleans())
+def test_tree_lstm_is_its_statement_for_all_shapes(children, rows, units, rest, single):
+    arrays = [normal(rows, n * units, *rest) for n in (*[1] * children, 3 + children)]
+    _assert_as_plain(F.tree_lstm, F.recurrent_trees.TreeLSTM(), arrays, single)
+
+
+@settings(max_examples=50, deadline=None)
+@given(sizes, st.integers(0, 40), rests, st.booleans())
+def test_slstm_is_its_statement_for_all_shapes(rows, units, rest, single):
+    arrays = [normal(rows, n * units, *rest) for n in (1, 1, 4, 4)]
+    _assert_as_plain(F.slstm, F.recurrent_trees.SLSTM(), arrays, single)
+
+
+def _assert_as_plain(function, record, arrays, single):
+    dtype, rtol = (np.float32, 1e-4) if single else (np.float64, 1e-11)
+    arrays = [a.astype(dtype) for a in arrays]
     wanted = value_and_gradients(record.plain, arrays)
     assert_all_close(value_and_gradients(function, arrays), wanted, rtol, rtol / 10)
     # Nor does it matter whether the kernels take the arrays.
@@ -122,42 +201,109 @@ def _assert_as_plain(function, record, arrays, rtol):
     assert_all_close(value_and_gradients(function, elsewhere), wanted, rtol, rtol / 10)
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru"])
+# Of each function the blocks that its arguments consist of; 0 for peepholes, which have 3 rows.
+BLOCKS = {
+    "lstm": (1, 4),
+    "peephole_lstm": (1, 4, 0),
+    "gru": (1, 3, 3),
+    "tree_lstm": (1, 1, 1, 6),
+    "slstm": (1, 1, 4, 4),
+}
+
+
+def arguments_of(name, rows=4, units=3):
+    return [normal(rows, n * units) if n else normal(3, units) for n in BLOCKS[name]]
+
+
+@pytest.mark.parametrize("name", BLOCKS)
 def test_float16_stays_float16(name):
-    arrays = [normal(4, 3 * n, dtype=np.float16) for n in ((1, 4) if name == "lstm" else (1, 3, 3))]
+    arrays = [a.astype(np.float16) for a in arguments_of(name)]
     got = value_and_gradients(getattr(F, name), arrays)
     assert all(a.dtype == np.float16 for a in got)
     wanted = value_and_gradients(getattr(F, name), [a.astype(np.float32) for a in arrays])
     for g, w in zip(got, wanted, strict=True):
-        np.testing.assert_allclose(g, w, rtol=0.02, atol=0.01)
+        np.testing.assert_allclose(g, w, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("x", [-30000, 30000])
-def test_gates_that_are_shut_or_open_all_the_way_give_finite_gradients(x, dtype):
-    one = np.ones((2, 3), dtype)
-    for function, arrays in (
-        (F.lstm, [one, np.full((2, 12), x, dtype)]),
-        (F.gru, [one, np.full((2, 9), x, dtype), np.ones((2, 9), dtype)]),
-    ):
-        assert all(np.isfinite(a).all() for a in value_and_gradients(function, arrays))
+@pytest.mark.parametrize("name", BLOCKS)
+def test_gates_that_are_shut_or_open_all_the_way_give_finite_gradients(name, x, dtype):
+    arrays = [np.ones(a.shape, dtype) for a in arguments_of(name)]
+    arrays[BLOCKS[name].index(max(BLOCKS[name]))][:] = x
+    assert all(np.isfinite(a).all() for a in value_and_gradients(getattr(F, name), arrays))
 
 
-def test_nan_goes_on():
-    c_next, h = F.lstm(np.full((1, 1), np.nan), np.zeros((1, 4)))
-    assert np.isnan(c_next.array).all() and np.isnan(h.array).all()
-    assert np.isnan(F.gru(np.zeros((1, 1)), np.full((1, 3), np.nan), np.zeros((1, 3))).array).all()
+@pytest.mark.parametrize(
+    ("name", "i"), [(name, i) for name, blocks in BLOCKS.items() for i in range(len(blocks))]
+)
+def test_nan_goes_on(name, i):
+    arrays = arguments_of(name, rows=1, units=1)
+    arrays[i][:] = np.nan
+    ys = getattr(F, name)(*arrays)
+    assert all(np.isnan(y.array).all() for y in (ys if isinstance(ys, tuple) else (ys,)))
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_the_inputs_are_left_alone(name):
+    arrays = arguments_of(name)
+    before = [a.copy() for a in arrays]
+    value_and_gradients(getattr(F, name), arrays)
+    for a, b in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# -- in a compiled loop ----------------------------------------------------------------------------
+
+
+def _scanned(name, dtype, compiled):
+    """What a loop of a function gives, and its gradients; ``h`` serves as a second cell too."""
+    own = np.random.default_rng(1)
+
+    def variable(*shape):
+        return Variable(np.asarray(own.normal(size=shape), dtype))
+
+    N, H = 6, 5
+    c0, h0, xs = variable(N, H), variable(N, H), variable(9, N, H)
+    counts = [n for n in BLOCKS[name][1:] if n > 1]
+    Ws = [variable(n * H, H) for n in counts]
+    w = variable(3, H)
+
+    def step(state, x):
+        c, h = state
+        sums = [F.linear(h, W) + F.concat([x] * n, axis=1) for W, n in zip(Ws, counts, strict=True)]
+        cells = {1: h, 0: w}
+        others = [cells[n] if n in cells else sums.pop(0) for n in BLOCKS[name][1:]]
+        y = getattr(F, name)(c, *others)
+        c, h = y if isinstance(y, tuple) else (y, h + y)
+        return (c, h), h
+
+    (c, h), hs = dynet.scan(step, (c0, h0), xs, compiled=compiled)
+    leaves = [c0, h0, xs, *Ws, *([w] if 0 in BLOCKS[name] else [])]
+    return [c, h, hs], dynet.grad([(c * h).sum() + (hs * hs).sum()], leaves)
+
+
+@pytest.mark.parametrize(  # the others stand among the tests of ``scan``
+    ("name", "dtype"), [("peephole_lstm", "f4"), ("tree_lstm", "f8"), ("slstm", "f4")]
+)
+def test_a_compiled_loop_gives_what_the_plain_one_gives(name, dtype):
+    rtol = 1e-4 if dtype == "f4" else 1e-11
+    found, expected = [_scanned(name, dtype, compiled) for compiled in (True, False)]
+    for got, wanted in zip(found, expected, strict=True):
+        assert_all_close([a.array for a in got], [a.array for a in wanted], rtol, rtol / 10)
 
 
 # -- a batch that shrinks, gradients that do not come ----------------------------------------------
 
 
-def test_rows_without_gates_come_back_as_they_are_with_their_gradient():
-    c, x = Variable(normal(5, 3)), Variable(normal(2, 12))
-    c_next, h = F.lstm(c, x)
+@pytest.mark.parametrize("name", ["lstm", "peephole_lstm"])
+def test_rows_without_gates_come_back_as_they_are_with_their_gradient(name):
+    c, x, w = Variable(normal(5, 3)), Variable(normal(2, 12)), [normal(3, 3)]
+    w = w if name == "peephole_lstm" else []
+    c_next, h = getattr(F, name)(c, x, *w)
     assert c_next.shape == (5, 3) and h.shape == (2, 3)
     np.testing.assert_array_equal(c_next.array[2:], c.array[2:])
-    wanted = F.lstm(c.array[:2], x.array)
+    wanted = getattr(F, name)(c.array[:2], x.array, *w)
     np.testing.assert_array_equal(c_next.array[:2], wanted[0].array)
     np.testing.assert_array_equal(h.array, wanted[1].array)
     gy = normal(5, 3)
@@ -168,35 +314,31 @@ def test_rows_without_gates_come_back_as_they_are_with_their_gradient():
 @pytest.mark.parametrize("rows", [3, 2, 0])
 @pytest.mark.parametrize("used", [0, 1])
 @pytest.mark.parametrize("kind", [np.ndarray, Elsewhere])
-def test_an_output_of_lstm_that_nothing_was_computed_from_counts_as_gradient_0(rows, used, kind):
-    c, x = Variable(normal(3, 2).view(kind)), Variable(normal(rows, 8).view(kind))
-    ys = F.lstm(c, x)
+@pytest.mark.parametrize("name", [name for name in BLOCKS if name != "gru"])
+def test_an_output_that_nothing_was_computed_from_counts_as_gradient_0(name, kind, used, rows):
+    arrays = arguments_of(name, rows)
+    if name in ("lstm", "peephole_lstm"):
+        arrays[0] = normal(3, 3)  # cells that have no gates among them
+    xs = [Variable(a.view(kind)) for a in arrays]
+    ys = getattr(F, name)(*xs)
     gys = [normal(*y.shape) if k == used else np.zeros(y.shape) for k, y in enumerate(ys)]
-    got = dynet.grad(ys[used], [c, x], gys[used])
-    wanted = dynet.grad(ys, [c, x], gys)
+    got = dynet.grad(ys[used], xs, gys[used])
+    wanted = dynet.grad(ys, xs, gys)
     assert_all_close([g.array for g in got], [g.array for g in wanted], rtol=1e-14)
 
 
-def test_second_derivatives_of_one_output_alone_are_there():
-    c, x = Variable(normal(3, 2)), Variable(normal(2, 8))
-    c_next, h = F.lstm(c, x)
-    for y in c_next, h:
-        gc, gx = dynet.grad((y * y).sum(), [c, x], create_graph=True)
-        ggc, ggx = dynet.grad((gc * gc).sum() + (gx * gx).sum(), [c, x])
-        assert np.abs(ggc.array).sum() > 0 and np.abs(ggx.array).sum() > 0
-
-
-def test_the_inputs_are_left_alone():
-    arrays = [normal(3, 2), normal(3, 8)]
-    before = [a.copy() for a in arrays]
-    value_and_gradients(F.lstm, arrays)
-    for a, b in zip(arrays, before, strict=True):
-        np.testing.assert_array_equal(a, b)
+@pytest.mark.parametrize("name", [name for name in BLOCKS if name != "gru"])
+def test_second_derivatives_of_one_output_alone_are_there(name):
+    xs = [Variable(a) for a in arguments_of(name)]
+    for y in getattr(F, name)(*xs):
+        gxs = dynet.grad((y * y).sum(), xs, create_graph=True)
+        ggxs = dynet.grad(sum([(g * g).sum() for g in gxs]), xs)
+        assert all(np.abs(g.array).sum() > 0 for g in ggxs)
 
 
 # -- what does not fit -----------------------------------------------------------------------------
 
-C, X, U = np.zeros((2, 3)), np.zeros((2, 12)), np.zeros((2, 9))
+C, X, U, W, T = [np.zeros(s) for s in ((2, 3), (2, 12), (2, 9), (3, 3), (2, 15))]
 
 
 @pytest.mark.parametrize(
@@ -240,21 +382,110 @@ def test_gru_says_what_does_not_fit(arguments, error, message):
         F.gru(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            (C, X, U),
+            ValueError,
+            r"w has shape \(2, 9\), expected \(3, 3\), three peep.*c: \(2, 3\)",
+        ),
+        ((C, X, W[0]), ValueError, r"w has shape \(3,\), expected \(3, 3\)"),
+        ((C, X[:1], W[:2]), ValueError, r"w has shape \(2, 3\), expected \(3, 3\)"),
+        ((C, U, W), ValueError, r"x has shape \(2, 9\), expected \(2, 12\).*c: \(2, 3\)"),
+        ((C[:1], X, W), ValueError, r"x has 2 rows, c has 1; .*c: \(1, 3\), x: \(2, 12\)"),
+        ((C[0], X, W), ValueError, r"c has shape \(3,\), expected \(N, H, \.\.\.\)"),
+        ((C, X, W.astype("f")), TypeError, r"c is float64 .*, w is float32 \(3, 3\); expected one"),
+        ((C, X, None), TypeError, "w is NoneType, expected a floating array"),
+    ],
+)
+def test_peephole_lstm_says_what_does_not_fit(arguments, error, message):
+    with pytest.raises(error, match=f"^peephole_lstm: {message}"):
+        F.peephole_lstm(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((), TypeError, "got 0 arguments, expected the cells of at least one child, and x"),
+        ((X,), TypeError, "got 1 arguments, expected the cells of at least one child, and x"),
+        ((C, C, X), ValueError, r"x has shape \(2, 12\), expected \(2, 15\), the 5 .* 2 arrays"),
+        ((C, C, T[:1]), ValueError, r"x has shape \(1, 15\), expected \(2, 15\).*c1: \(2, 3\)"),
+        ((C, C[:1], T), ValueError, r"c2 has shape \(1, 3\), expected \(2, 3\), the shape of c1"),
+        ((C[0], C[0], T), ValueError, r"c1 has shape \(3,\), expected \(N, H, \.\.\.\)"),
+        (
+            (C, C.astype("f"), T),
+            TypeError,
+            r"c1 is float64 .*, c2 is float32 \(2, 3\), x is float64",
+        ),
+        ((C, [[0.0]], T), TypeError, "c2 is list, expected a floating array"),
+        ((C, C, None), TypeError, "x is NoneType, expected a floating array"),
+    ],
+)
+def test_tree_lstm_says_what_does_not_fit(arguments, error, message):
+    with pytest.raises(error, match=f"^tree_lstm: {message}"):
+        F.tree_lstm(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((C, C, U, X), ValueError, r"x1 has shape \(2, 9\), expected \(2, 12\).*x2: \(2, 12\)"),
+        ((C, C, X, X[:1]), ValueError, r"x2 has shape \(1, 12\), expected \(2, 12\)"),
+        (
+            (C, C[:1], X, X),
+            ValueError,
+            r"c2 has shape \(1, 3\), expected \(2, 3\), the shape of c1",
+        ),
+        ((C[0], C, X, X), ValueError, r"c1 has shape \(3,\), expected \(N, H, \.\.\.\)"),
+        (
+            (C, C, X, X.astype("f")),
+            TypeError,
+            r"c1 is float64 .*, x2 is float32 \(2, 12\); expected",
+        ),
+        ((C, C, 1.0, X), TypeError, "x1 is float, expected a floating array"),
+    ],
+)
+def test_slstm_says_what_does_not_fit(arguments, error, message):
+    with pytest.raises(error, match=f"^slstm: {message}"):
+        F.slstm(*arguments)
+
+
 FITTING = {
-    "lstm_forward": [(4, 3), (2, 12), (4, 3), (2, 3), (2, 12)],
-    "lstm_backward": [(4, 3), (2, 12), (4, 3), (2, 3), (4, 3), (2, 12)],
-    "gru_forward": [(2, 3), (2, 9), (2, 9), (2, 3), (2, 9)],
-    "gru_backward": [(2, 3), (2, 9), (2, 9), (2, 3), (2, 3), (2, 9), (2, 9)],
+    recurrent.lstm_forward: [(4, 3), (2, 12), (4, 3), (2, 3), (2, 12)],
+    recurrent.lstm_backward: [(4, 3), (2, 12), (4, 3), (2, 3), (4, 3), (2, 12)],
+    recurrent.peephole_lstm_forward: [(4, 2), (3, 8), (6,), (4, 2), (3, 2), (3, 8)],
+    recurrent.peephole_lstm_backward: [
+        *[(4, 2), (6,), (4, 2), (3, 8), (4, 2), (3, 2)],
+        *[(4, 2), (3, 8), (3, 6)],
+    ],
+    recurrent.gru_forward: [(2, 3), (2, 9), (2, 9), (2, 3), (2, 9)],
+    recurrent.gru_backward: [(2, 3), (2, 9), (2, 9), (2, 3), (2, 3), (2, 9), (2, 9)],
+    recurrent_trees.tree_lstm_forward: [(2, 6), (2, 15), (2, 3), (2, 3), (2, 15)],
+    recurrent_trees.tree_lstm_backward: [
+        *[(2, 6), (2, 3), (2, 15), (2, 3), (2, 3)],
+        *[(2, 6), (2, 15)],
+    ],
+    recurrent_trees.slstm_forward: [*[(2, 3)] * 2, *[(2, 12)] * 2, *[(2, 3)] * 2, (2, 15)],
+    recurrent_trees.slstm_backward: [
+        *[*[(2, 3)] * 3, (2, 15), *[(2, 3)] * 2],
+        *[*[(2, 3)] * 2, *[(2, 12)] * 2],
+    ],
 }
 
 
-@pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize(
-    ("name", "place"), [(name, i) for name, shapes in FITTING.items() for i in range(len(shapes))]
+    ("kernel", "place", "axis"),
+    [
+        pytest.param(kernel, place, axis, id=f"{kernel.py_func.__name__} {place} {axis}")
+        for kernel, shapes in FITTING.items()
+        for place, shape in enumerate(shapes)
+        for axis in range(len(shape))
+    ],
 )
-def test_a_kernel_refuses_an_array_that_is_shorter_than_the_others(name, place, axis):
-    shapes = [list(shape) for shape in FITTING[name]]
-    getattr(kernels, name)(*map(np.zeros, shapes))
+def test_a_kernel_refuses_an_array_that_is_shorter_than_the_others(kernel, place, axis):
+    shapes = [list(shape) for shape in FITTING[kernel]]
+    kernel(*map(np.zeros, shapes))
     shapes[place][axis] -= 1
     with pytest.raises(ValueError, match="shapes do not agree"):
-        getattr(kernels, name)(*map(np.zeros, shapes))
+        kernel(*map(np.zeros, shapes))

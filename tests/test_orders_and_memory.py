@@ -272,9 +272,12 @@ KEEP_THEIR_OWN = {
     "LSTM",
     "LayerNormalization",
     "MaxPooling2D",
+    "PeepholeLSTM",
+    "SLSTM",
     "ScatterAdd",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
+    "TreeLSTM",
     "Zoneout",
 }
 
@@ -361,10 +364,13 @@ COMES_FOR_FREE = {
     "MeanSquaredError",
     "Mod",
     "PadSequence",
+    "PeepholeLSTM",
+    "SLSTM",
     "ScatterAdd",
     "SquaredDifference",
     "Stack",
     "Sub",
+    "TreeLSTM",
 }
 
 

@@ -23,6 +23,7 @@ from . import (
     normalization,
     pooling,
     recurrent,
+    recurrent_trees,
     reduction,
     util,
 )
@@ -45,6 +46,7 @@ from .noise import *
 from .normalization import *
 from .pooling import *
 from .recurrent import *
+from .recurrent_trees import *
 from .reduction import *
 from .util import *
 
@@ -59,6 +61,7 @@ FAMILIES = (
     activation,
     connection,
     recurrent,
+    recurrent_trees,
     convolution,
     pooling,
     normalization,

@@ -1,4 +1,7 @@
-"""Recurrent cells: the gates between a step's matrix products and its new state."""
+"""Recurrent cells: the gates between a step's matrix products and its new state.
+
+Those with one state before them; ``recurrent_trees`` has those with several.
+"""
 
 from ..function import Function
 from ..kernels import recurrent as kernels
@@ -7,7 +10,7 @@ from .activation import sigmoid, tanh
 from .checks import check_floating
 from .joining import concat, split_axis
 
-__all__ = ["gru", "lstm"]
+__all__ = ["gru", "lstm", "peephole_lstm"]
 
 
 class LSTM(Function):
@@ -49,17 +52,22 @@ class LSTM(Function):
 def _why_not_lstm(c, x):
     """The error for arguments that are no cells and their gates."""
     check_floating("lstm", c=c, x=x)
+    return _why_no_cells("lstm", c, x)
+
+
+def _why_no_cells(function, c, x):
+    """The error for shapes that are not those of cells and their gates."""
     if c.ndim < 2:
-        return ValueError(f"lstm: c has shape {c.shape}, expected (N, H, ...) (x: {x.shape})")
+        return ValueError(f"{function}: c has shape {c.shape}, expected (N, H, ...) (x: {x.shape})")
     if x.ndim == c.ndim and x.shape[0] > c.shape[0] and x.shape[1] == 4 * c.shape[1]:
         return ValueError(
-            f"lstm: x has {x.shape[0]} rows, c has {c.shape[0]}; expected as many or fewer "
+            f"{function}: x has {x.shape[0]} rows, c has {c.shape[0]}; expected as many or fewer "
             f"(c: {c.shape}, x: {x.shape})"
         )
     expected = c.shape[0], 4 * c.shape[1], *c.shape[2:]
     return ValueError(
-        f"lstm: x has shape {x.shape}, expected {expected}, four gates for each cell, or fewer "
-        f"rows (c: {c.shape})"
+        f"{function}: x has shape {x.shape}, expected {expected}, four gates for each cell, or "
+        f"fewer rows (c: {c.shape})"
     )
 
 
@@ -99,6 +107,95 @@ def lstm(c, x) -> tuple[Variable, Variable]:
     (array([[2.]]), array([[0.]]))
     """
     return LSTM().apply(c, x)
+
+
+class PeepholeLSTM(Function):
+    """The same, where ``i`` and ``f`` also see ``c`` and ``o`` also sees ``c_next``"""
+
+    __slots__ = ()
+
+    def forward(self, c, x, w):
+        try:
+            units, sums = c.shape, x.shape
+            fits = (
+                len(units) > 1
+                and sums[0] <= units[0]
+                and sums[1:] == (4 * units[1], *units[2:])
+                and w.shape == (3, *units[1:])
+                and (c.dtype is x.dtype is w.dtype or c.dtype == x.dtype == w.dtype)
+                and c.dtype.kind == "f"
+            )
+        except (AttributeError, IndexError):
+            fits = False
+        if not fits:
+            raise _why_not_peephole_lstm(c, x, w)
+        c_next, h, gates = kernels.peephole_lstm(c, x, w)
+        self.save(c, x, w, c_next, gates)
+        return c_next, h
+
+    def backward(self, gc_next, gh):
+        c, _, w, c_next, gates = self.saved
+        return kernels.peephole_lstm_grad(c, w, c_next, gates, gc_next, gh)
+
+    def plain(self, c, x, w):
+        """The same in ordinary functions."""
+        n = x.shape[0]
+        before = c[:n]
+        i, f, g, o = split_axis(x, 4, axis=1)
+        c_next = sigmoid(f + w[1] * before) * before + sigmoid(i + w[0] * before) * tanh(g)
+        h = sigmoid(o + w[2] * c_next) * tanh(c_next)
+        return c_next if n == c.shape[0] else concat([c_next, c[n:]], axis=0), h
+
+
+def _why_not_peephole_lstm(c, x, w):
+    """The error for arguments that are no cells, their gates and their peepholes."""
+    check_floating("peephole_lstm", c=c, x=x, w=w)
+    units, sums = c.shape, x.shape
+    if len(units) > 1 and sums[1:] == (4 * units[1], *units[2:]) and sums[0] <= units[0]:
+        return ValueError(
+            f"peephole_lstm: w has shape {w.shape}, expected {(3, *units[1:])}, three peepholes "
+            f"for each cell (c: {units})"
+        )
+    return _why_no_cells("peephole_lstm", c, x)
+
+
+def peephole_lstm(c, x, w) -> tuple[Variable, Variable]:
+    """One step of an LSTM whose gates see the cells: from what goes into the gates to the state.
+
+    ``x`` is four blocks ``i, f, g, o``, as for ``lstm``. Each gate sees its own cell alone: the
+    input gate and the forget gate as it was, the output gate as it has become. ::
+
+        c_next = sigmoid(f + w[1] * c) * c + sigmoid(i + w[0] * c) * tanh(g)
+        h = sigmoid(o + w[2] * c_next) * tanh(c_next)
+
+    In Chainer 7's ``StatefulPeepholeLSTM`` a gate sees all cells, by a matrix. This is that with
+    diagonal matrices, as in Graves's paper.
+
+    Args:
+        c: the cells, ``(N, H)``, or ``(N, H, ...)`` with any further axes; floating.
+        x: the blocks, ``(N, 4H)`` or ``(N, 4H, ...)``, of the dtype of ``c``. It may have fewer
+            rows: of sequences sorted by length, the longest first, those that are not over.
+        w: how each cell acts upon its input gate, its forget gate and its output gate, ``(3, H)``
+            or ``(3, H, ...)``, of the dtype of ``c``.
+
+    Returns:
+        tuple of Variable: ``c_next``, of the shape of ``c``, where the rows that ``x`` lacks are
+        those of ``c``; and ``h``, ``(N, H, ...)`` with as many rows as ``x``.
+
+    Raises:
+        ValueError: the shapes do not fit.
+        TypeError: the dtypes are not one and the same floating dtype.
+
+    Source: Gers, Schmidhuber, "Recurrent Nets that Time and Count", 2000; Graves, "Generating
+    Sequences With Recurrent Neural Networks", 2013, https://arxiv.org/abs/1308.0850
+
+    >>> import numpy as np, dynet.functions as F
+    >>> w = np.array([[0.0], [99.0], [-99.0]])
+    >>> c_next, h = F.peephole_lstm(np.array([[2.0]]), np.zeros((1, 4)), w)
+    >>> c_next.array, h.array.round(3)
+    (array([[2.]]), array([[0.]]))
+    """
+    return PeepholeLSTM().apply(c, x, w)
 
 
 class GRU(Function):

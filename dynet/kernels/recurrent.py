@@ -7,28 +7,21 @@ would take longer than all else there. Only the ``tanh`` of an LSTM's cells is, 
 at little cost.
 
 Here every array is a matrix with a row for each example; the gates of a row are blocks of it.
+A kernel finds its way through a row by positions: a slice is counted when it is made and again
+when it goes, which in a small network takes as long as the arithmetic. And it writes one block at a
+time: LLVM makes vector instructions of a loop that writes one, but cannot know of two blocks of
+one array, so many numbers apart, that they have none in common.
 """
-
-import math
 
 import numpy as np
 from numba import njit
 
-from ..backend import get_array_module
 from .arithmetic import run, runnable
+from .blocks import as_before, as_matrix, blocks_of, shape_of_blocks, sigmoid_of, zeros_for_none
 from .elementary import sigmoid, tanh
 
-
-@njit(cache=True, error_model="numpy")
-def _sigmoid_of_each(x, y):
-    for j in range(y.size):
-        y[j] = sigmoid(x[j])
-
-
-@njit(cache=True, error_model="numpy")
-def _tanh_of_each(x, y):
-    for j in range(y.size):
-        y[j] = tanh(x[j])
+# Positions that are sums are unsigned: of others, Numba asks whether they count from the back.
+position = np.uint64
 
 
 @njit(cache=True, error_model="numpy")
@@ -43,23 +36,25 @@ def lstm_forward(c, x, c_next, h, gates):
         or gates.shape != x.shape
     ):
         raise ValueError("lstm: the arrays' shapes do not agree")
+    f, g, o, end = position(width), position(2 * width), position(3 * width), position(4 * width)
     for k in range(rows):
-        _sigmoid_of_each(x[k, : 2 * width], gates[k, : 2 * width])
-        _tanh_of_each(x[k, 2 * width : 3 * width], gates[k, 2 * width : 3 * width])
-        _sigmoid_of_each(x[k, 3 * width :], gates[k, 3 * width :])
-        i, f = gates[k, :width], gates[k, width : 2 * width]
-        g, o = gates[k, 2 * width : 3 * width], gates[k, 3 * width :]
-        before, after, out = c[k], c_next[k], h[k]
-        for j in range(width):
-            after[j] = f[j] * before[j] + i[j] * g[j]
-        for j in range(width):
-            out[j] = o[j] * tanh(after[j])
+        for j in range(g):
+            gates[k, j] = sigmoid(x[k, j])
+        for j in range(g, o):
+            gates[k, j] = tanh(x[k, j])
+        for j in range(o, end):
+            gates[k, j] = sigmoid(x[k, j])
+        for j in range(f):
+            c_next[k, j] = gates[k, f + j] * c[k, j] + gates[k, j] * gates[k, g + j]
+        for j in range(f):
+            h[k, j] = gates[k, o + j] * tanh(c_next[k, j])
     for k in range(rows, len(c)):
         c_next[k] = c[k]
 
 
 @njit(cache=True, error_model="numpy")
 def lstm_backward(c, gates, gc_next, gh, gc, gx):
+    """On the way ``gx`` has the tanh of the cells in its last block, ``gc`` their gradient."""
     rows, width = gh.shape
     if (
         c.shape != (len(gc), width)
@@ -71,20 +66,104 @@ def lstm_backward(c, gates, gc_next, gh, gc, gx):
     ):
         raise ValueError("lstm: the arrays' shapes do not agree")
     one = gc.dtype.type(1)
+    f, g, o = position(width), position(2 * width), position(3 * width)
     for k in range(rows):
-        i, f = gates[k, :width], gates[k, width : 2 * width]
-        g, o = gates[k, 2 * width : 3 * width], gates[k, 3 * width :]
-        gi, gf = gx[k, :width], gx[k, width : 2 * width]
-        gg, go = gx[k, 2 * width : 3 * width], gx[k, 3 * width :]
-        before, g_before, g_after, g_out = c[k], gc[k], gc_next[k], gh[k]
-        for j in range(width):
-            t = tanh(f[j] * before[j] + i[j] * g[j])
-            d = g_after[j] + g_out[j] * o[j] * (one - t * t)
-            g_before[j] = d * f[j]
-            gi[j] = d * g[j] * i[j] * (one - i[j])
-            gf[j] = d * before[j] * f[j] * (one - f[j])
-            gg[j] = d * i[j] * (one - g[j] * g[j])
-            go[j] = g_out[j] * t * o[j] * (one - o[j])
+        for j in range(f):
+            gx[k, o + j] = tanh(gates[k, f + j] * c[k, j] + gates[k, j] * gates[k, g + j])
+        for j in range(f):
+            t = gx[k, o + j]
+            gc[k, j] = gc_next[k, j] + gh[k, j] * gates[k, o + j] * (one - t * t)
+        for j in range(f):
+            gx[k, o + j] *= gh[k, j] * gates[k, o + j] * (one - gates[k, o + j])
+        for j in range(f):
+            gx[k, j] = gc[k, j] * gates[k, g + j] * gates[k, j] * (one - gates[k, j])
+        for j in range(f):
+            gx[k, f + j] = gc[k, j] * c[k, j] * gates[k, f + j] * (one - gates[k, f + j])
+        for j in range(f):
+            gx[k, g + j] = gc[k, j] * gates[k, j] * (one - gates[k, g + j] * gates[k, g + j])
+        for j in range(f):
+            gc[k, j] *= gates[k, f + j]
+    for k in range(rows, len(c)):
+        gc[k] = gc_next[k]
+
+
+@njit(cache=True, error_model="numpy")
+def peephole_lstm_forward(c, x, w, c_next, h, gates):
+    """The first rows of ``c`` take a step, as many as ``x`` has; the others stay."""
+    rows, width = h.shape
+    if (
+        c.shape != (len(c_next), width)
+        or c_next.shape != c.shape
+        or rows > len(c)
+        or x.shape != (rows, 4 * width)
+        or gates.shape != x.shape
+        or w.shape != (3 * width,)
+    ):
+        raise ValueError("peephole_lstm: the arrays' shapes do not agree")
+    f, g, o = position(width), position(2 * width), position(3 * width)
+    for k in range(rows):
+        for j in range(f):
+            gates[k, j] = sigmoid(x[k, j] + w[j] * c[k, j])
+        for j in range(f):
+            gates[k, f + j] = sigmoid(x[k, f + j] + w[f + j] * c[k, j])
+        for j in range(g, o):
+            gates[k, j] = tanh(x[k, j])
+        for j in range(f):
+            c_next[k, j] = gates[k, f + j] * c[k, j] + gates[k, j] * gates[k, g + j]
+        for j in range(f):
+            gates[k, o + j] = sigmoid(x[k, o + j] + w[g + j] * c_next[k, j])
+        for j in range(f):
+            h[k, j] = gates[k, o + j] * tanh(c_next[k, j])
+    for k in range(rows, len(c)):
+        c_next[k] = c[k]
+
+
+@njit(cache=True, error_model="numpy")
+def peephole_lstm_backward(c, w, c_next, gates, gc_next, gh, gc, gx, gw):
+    """``gw`` has a row for each that took a step, with its part of the gradient, or one for all."""
+    rows, width = gh.shape
+    if (
+        c.shape != (len(gc), width)
+        or gc.shape != c.shape
+        or c_next.shape != c.shape
+        or gc_next.shape != c.shape
+        or rows > len(c)
+        or gates.shape != (rows, 4 * width)
+        or gx.shape != gates.shape
+        or w.shape != (3 * width,)
+        or gw.shape[1] != w.size
+        or (len(gw) != rows and len(gw) != 1)
+    ):
+        raise ValueError("peephole_lstm: the arrays' shapes do not agree")
+    one = gc.dtype.type(1)
+    f, g, o = position(width), position(2 * width), position(3 * width)
+    gw[:] = 0
+    for k in range(rows):
+        to = k if len(gw) == rows else 0
+        for j in range(f):
+            gx[k, o + j] = tanh(c_next[k, j])
+        for j in range(f):
+            t = gx[k, o + j]
+            gc[k, j] = gc_next[k, j] + gh[k, j] * gates[k, o + j] * (one - t * t)
+        for j in range(f):
+            gx[k, o + j] *= gh[k, j] * gates[k, o + j] * (one - gates[k, o + j])
+        for j in range(f):
+            gc[k, j] += gx[k, o + j] * w[g + j]
+        for j in range(f):
+            gx[k, j] = gc[k, j] * gates[k, g + j] * gates[k, j] * (one - gates[k, j])
+        for j in range(f):
+            gx[k, f + j] = gc[k, j] * c[k, j] * gates[k, f + j] * (one - gates[k, f + j])
+        for j in range(f):
+            gx[k, g + j] = gc[k, j] * gates[k, j] * (one - gates[k, g + j] * gates[k, g + j])
+        for j in range(f):
+            through_peepholes = gx[k, j] * w[j] + gx[k, f + j] * w[f + j]
+            gc[k, j] = gc[k, j] * gates[k, f + j] + through_peepholes
+        for j in range(f):
+            gw[to, j] += gx[k, j] * c[k, j]
+        for j in range(f):
+            gw[to, f + j] += gx[k, f + j] * c[k, j]
+        for j in range(f):
+            gw[to, g + j] += gx[k, o + j] * c_next[k, j]
     for k in range(rows, len(c)):
         gc[k] = gc_next[k]
 
@@ -100,17 +179,14 @@ def gru_forward(h, x, u, h_next, gates):
     ):
         raise ValueError("gru: the arrays' shapes do not agree")
     one = h.dtype.type(1)
+    z, n = position(width), position(2 * width)
     for k in range(rows):
-        x_rz, u_rz, rz = x[k, : 2 * width], u[k, : 2 * width], gates[k, : 2 * width]
-        for j in range(2 * width):
-            rz[j] = sigmoid(x_rz[j] + u_rz[j])
-        r, z, n = rz[:width], rz[width:], gates[k, 2 * width :]
-        x_n, u_n = x[k, 2 * width :], u[k, 2 * width :]
-        for j in range(width):
-            n[j] = tanh(x_n[j] + r[j] * u_n[j])
-        before, after = h[k], h_next[k]
-        for j in range(width):
-            after[j] = (one - z[j]) * n[j] + z[j] * before[j]
+        for j in range(n):
+            gates[k, j] = sigmoid(x[k, j] + u[k, j])
+        for j in range(z):
+            gates[k, n + j] = tanh(x[k, n + j] + gates[k, j] * u[k, n + j])
+        for j in range(z):
+            h_next[k, j] = (one - gates[k, z + j]) * gates[k, n + j] + gates[k, z + j] * h[k, j]
 
 
 @njit(cache=True, error_model="numpy")
@@ -126,20 +202,21 @@ def gru_backward(h, u, gates, gh_next, gh, gx, gu):
     ):
         raise ValueError("gru: the arrays' shapes do not agree")
     one = gh.dtype.type(1)
+    z, n = position(width), position(2 * width)
     for k in range(rows):
-        r, z = gates[k, :width], gates[k, width : 2 * width]
-        n, u_n = gates[k, 2 * width :], u[k, 2 * width :]
-        gr, gz, gn = gx[k, :width], gx[k, width : 2 * width], gx[k, 2 * width :]
-        gu_n = gu[k, 2 * width :]
-        before, g_before, g_after = h[k], gh[k], gh_next[k]
-        for j in range(width):
-            d = g_after[j] * (one - z[j]) * (one - n[j] * n[j])
-            gn[j] = d
-            gu_n[j] = d * r[j]
-            gr[j] = d * u_n[j] * r[j] * (one - r[j])
-            gz[j] = g_after[j] * (before[j] - n[j]) * z[j] * (one - z[j])
-            g_before[j] = g_after[j] * z[j]
-        gu[k, : 2 * width] = gx[k, : 2 * width]
+        for j in range(z):
+            new = gates[k, n + j]
+            gx[k, n + j] = gh_next[k, j] * (one - gates[k, z + j]) * (one - new * new)
+        for j in range(z):
+            gx[k, j] = gx[k, n + j] * u[k, n + j] * gates[k, j] * (one - gates[k, j])
+        for j in range(z):
+            gh[k, j] = gh_next[k, j] * gates[k, z + j]
+        for j in range(z):
+            gx[k, z + j] = gh[k, j] * (h[k, j] - gates[k, n + j]) * (one - gates[k, z + j])
+        for j in range(n):
+            gu[k, j] = gx[k, j]
+        for j in range(z):
+            gu[k, n + j] = gx[k, n + j] * gates[k, j]
 
 
 def lstm(c, x):
@@ -154,20 +231,20 @@ def lstm(c, x):
         gates, ``(n, 4 * H * ...)``.
     """
     shape, dtype, n = c.shape, c.dtype, x.shape[0]
-    c, x = _matrix(c), _matrix(x)
+    c, x = as_matrix(c), as_matrix(x)
     N, width = c.shape
     if runnable(c, x):
         outputs = ((N, width), dtype), ((n, width), dtype), ((n, 4 * width), dtype)
         c_next, h, gates = run(lstm_forward, (c, x), outputs, by_rows=n == N)
     else:
-        i, f, g, o = _blocks(x, 4)
-        i, f, g, o = _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
+        i, f, g, o = blocks_of(x, 4)
+        i, f, g, o = sigmoid_of(i), sigmoid_of(f), np.tanh(g), sigmoid_of(o)
         c_next = f * c[:n] + i * g
         h = o * np.tanh(c_next)
         gates = np.concatenate([i, f, g, o], axis=1)
         if n < N:
             c_next = np.concatenate([c_next, c[n:]])
-    return _back(c_next, shape), _back(h, (n, *shape[1:])), gates
+    return as_before(c_next, shape), as_before(h, (n, *shape[1:])), gates
 
 
 def lstm_grad(c, gates, gc_next, gh):
@@ -176,17 +253,14 @@ def lstm_grad(c, gates, gc_next, gh):
     One of the gradients that arrive may be ``None``.
     """
     shape, dtype, n = c.shape, c.dtype, gates.shape[0]
-    if gc_next is None:
-        gc_next = get_array_module(gh).zeros(shape, dtype)
-    if gh is None:
-        gh = get_array_module(gc_next).zeros((n, *shape[1:]), dtype)
-    c, gc_next, gh = _matrix(c), _matrix(gc_next), _matrix(gh)
+    gc_next, gh = zeros_for_none(gc_next, gh, shape, (n, *shape[1:]), dtype)
+    c, gc_next, gh = as_matrix(c), as_matrix(gc_next), as_matrix(gh)
     N, width = c.shape
     if runnable(c, gates, gc_next, gh):
         outputs = ((N, width), dtype), ((n, 4 * width), dtype)
         gc, gx = run(lstm_backward, (c, gates, gc_next, gh), outputs, by_rows=n == N)
     else:
-        i, f, g, o = _blocks(gates, 4)
+        i, f, g, o = blocks_of(gates, 4)
         t = np.tanh(f * c[:n] + i * g)
         d = gc_next[:n] + gh * o * (1 - t * t)
         gc = d * f
@@ -195,7 +269,70 @@ def lstm_grad(c, gates, gc_next, gh):
         gx = np.concatenate([gi, gf, gg, go], axis=1)
         if n < N:
             gc = np.concatenate([gc, gc_next[n:]])
-    return _back(gc, shape), _back(gx, _of_blocks(n, 4, shape))
+    return as_before(gc, shape), as_before(gx, shape_of_blocks(n, 4, shape))
+
+
+def peephole_lstm(c, x, w):
+    """One step of an LSTM whose gates see the cells.
+
+    Args:
+        c: the cells, ``(N, H, ...)``.
+        x: what goes into their gates, ``(n, 4H, ...)``, where n is at most N.
+        w: what the input gate, the forget gate and the output gate see of them, ``(3, H, ...)``.
+
+    Returns:
+        tuple: the cells after the step, ``(N, H, ...)``; what they put out, ``(n, H, ...)``; the
+        gates, ``(n, 4 * H * ...)``.
+    """
+    shape, dtype, n = c.shape, c.dtype, x.shape[0]
+    c, x, w = as_matrix(c), as_matrix(x), w.reshape(-1)
+    N, width = c.shape
+    if runnable(c, x, w):
+        outputs = ((N, width), dtype), ((n, width), dtype), ((n, 4 * width), dtype)
+        c_next, h, gates = run(peephole_lstm_forward, (c, x, w), outputs, by_rows=n == N)
+    else:
+        (i, f, g, o), (w_i, w_f, w_o) = blocks_of(x, 4), w.reshape(3, width)
+        i, f, g = sigmoid_of(i + w_i * c[:n]), sigmoid_of(f + w_f * c[:n]), np.tanh(g)
+        c_next = f * c[:n] + i * g
+        o = sigmoid_of(o + w_o * c_next)
+        h = o * np.tanh(c_next)
+        gates = np.concatenate([i, f, g, o], axis=1)
+        if n < N:
+            c_next = np.concatenate([c_next, c[n:]])
+    return as_before(c_next, shape), as_before(h, (n, *shape[1:])), gates
+
+
+def peephole_lstm_grad(c, w, c_next, gates, gc_next, gh):
+    """The gradients of ``c``, ``x`` and ``w``; ``gates`` as ``peephole_lstm`` gave them.
+
+    One of the gradients that arrive may be ``None``. Of arrays the kernel adds the gradients of
+    ``w`` up over the rows, which saves writing and reading them; of stand-ins that is left to the
+    loop, which may be at work on some of the rows.
+    """
+    of_w, shape, dtype, n = w.shape, c.shape, c.dtype, gates.shape[0]
+    gc_next, gh = zeros_for_none(gc_next, gh, shape, (n, *shape[1:]), dtype)
+    c, c_next, gc_next, gh = map(as_matrix, (c, c_next, gc_next, gh))
+    w = w.reshape(-1)
+    N, width = c.shape
+    arrays = c, w, c_next, gates, gc_next, gh
+    if runnable(*arrays):
+        parts = 1 if all([type(a) is np.ndarray for a in arrays]) else n
+        outputs = ((N, width), dtype), ((n, 4 * width), dtype), ((parts, 3 * width), dtype)
+        gc, gx, gw = run(peephole_lstm_backward, arrays, outputs, by_rows=n == N)
+        gw = gw.reshape((parts, *of_w)).sum(axis=0)
+    else:
+        (i, f, g, o), (w_i, w_f, w_o) = blocks_of(gates, 4), w.reshape(3, width)
+        t = np.tanh(c_next[:n])
+        go = gh * t * o * (1 - o)
+        d = gc_next[:n] + gh * o * (1 - t * t) + go * w_o
+        gi, gf, gg = d * g * i * (1 - i), d * c[:n] * f * (1 - f), d * i * (1 - g * g)
+        gc = d * f + gi * w_i + gf * w_f
+        gx = np.concatenate([gi, gf, gg, go], axis=1)
+        seen = np.concatenate([gi * c[:n], gf * c[:n], go * c_next[:n]], axis=1)
+        gw = seen.sum(axis=0).reshape(of_w)
+        if n < N:
+            gc = np.concatenate([gc, gc_next[n:]])
+    return as_before(gc, shape), as_before(gx, shape_of_blocks(n, 4, shape)), gw
 
 
 def gru(h, x, u):
@@ -209,56 +346,32 @@ def gru(h, x, u):
         tuple: the units after the step, ``(N, H, ...)``, and the gates, ``(N, 3 * H * ...)``.
     """
     shape, dtype = h.shape, h.dtype
-    h, x, u = _matrix(h), _matrix(x), _matrix(u)
+    h, x, u = as_matrix(h), as_matrix(x), as_matrix(u)
     if runnable(h, x, u):
         outputs = (h.shape, dtype), (x.shape, dtype)
         h_next, gates = run(gru_forward, (h, x, u), outputs, by_rows=True)
     else:
-        (x_r, x_z, x_n), (u_r, u_z, u_n) = _blocks(x, 3), _blocks(u, 3)
-        r, z = _sigmoid(x_r + u_r), _sigmoid(x_z + u_z)
+        (x_r, x_z, x_n), (u_r, u_z, u_n) = blocks_of(x, 3), blocks_of(u, 3)
+        r, z = sigmoid_of(x_r + u_r), sigmoid_of(x_z + u_z)
         n = np.tanh(x_n + r * u_n)
         h_next = (1 - z) * n + z * h
         gates = np.concatenate([r, z, n], axis=1)
-    return _back(h_next, shape), gates
+    return as_before(h_next, shape), gates
 
 
 def gru_grad(h, u, gates, gh_next):
     """The gradients of ``h``, ``x`` and ``u``; ``gates`` as ``gru`` gave them."""
     shape, dtype = h.shape, h.dtype
-    h, u, gh_next = _matrix(h), _matrix(u), _matrix(gh_next)
+    h, u, gh_next = as_matrix(h), as_matrix(u), as_matrix(gh_next)
     if runnable(h, u, gates, gh_next):
         outputs = (h.shape, dtype), (u.shape, dtype), (u.shape, dtype)
         gh, gx, gu = run(gru_backward, (h, u, gates, gh_next), outputs, by_rows=True)
     else:
-        (r, z, n), u_n = _blocks(gates, 3), _blocks(u, 3)[2]
+        (r, z, n), u_n = blocks_of(gates, 3), blocks_of(u, 3)[2]
         gh = gh_next * z
         gn = gh_next * (1 - z) * (1 - n * n)
         gr, gz = gn * u_n * r * (1 - r), gh_next * (h - n) * z * (1 - z)
         gx = np.concatenate([gr, gz, gn], axis=1)
         gu = np.concatenate([gr, gz, gn * r], axis=1)
-    of_blocks = _of_blocks(shape[0], 3, shape)
-    return _back(gh, shape), _back(gx, of_blocks), _back(gu, of_blocks)
-
-
-def _matrix(a):
-    """The axes behind the first one as one: blocks of them stay blocks."""
-    return a if a.ndim == 2 else a.reshape(a.shape[0], math.prod(a.shape[1:]))
-
-
-def _back(a, shape):
-    """A matrix with the axes that it had."""
-    return a if len(shape) == 2 else a.reshape(shape)
-
-
-def _of_blocks(rows, count, shape):
-    """The shape of so many blocks beside one another, each of the shape of the units."""
-    return (rows, count * shape[1], *shape[2:])
-
-
-def _blocks(a, count):
-    width = a.shape[1] // count
-    return [a[:, k * width : (k + 1) * width] for k in range(count)]
-
-
-def _sigmoid(x):
-    return 0.5 * np.tanh(0.5 * x) + 0.5
+    of_sums = shape_of_blocks(shape[0], 3, shape)
+    return as_before(gh, shape), as_before(gx, of_sums), as_before(gu, of_sums)
