@@ -194,6 +194,53 @@ def test_a_file_without_sentences_is_refused(tmp_path, content, message):
         get_sentiment(tmp_path)
 
 
+IMDB = {
+    "train/pos/0_9.txt": "A GEM!<br /><br />It's fun",
+    "train/pos/1_8.txt": "caf\u00e9-noir",
+    "train/neg/0_2.txt": "a bore.",
+    "test/pos/0_10.txt": "fun fun",
+    "test/neg/0_1.txt": "A dud",
+}
+
+
+def imdb(folder, files=IMDB):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def test_reviews_in_the_layout_of_imdb_are_taken_apart_and_keep_their_parts(tmp_path):
+    train, test, vocabulary = get_sentiment(imdb(tmp_path), test_fraction=1)
+    praise = {("a gem ! it's fun", 1), ("caf\u00e9 - noir", 1)}
+    assert in_words(train, vocabulary) == praise | {("a bore .", 0)}
+    assert in_words(test, vocabulary) == {("fun fun", 1), ("a <unk>", 0)}
+    assert train.texts.shape == (3, 100)
+    assert vocabulary[2] == "a"
+
+
+def test_a_seed_always_gives_imdb_in_the_same_order_and_another_another(tmp_path):
+    imdb(tmp_path, {**IMDB, **{f"train/pos/{i}_7.txt": f"w{i}" for i in range(9)}})
+    first, again, other = (get_sentiment(tmp_path, seed=seed) for seed in (1, 1, 2))
+    assert same(first, again)
+    assert not same(first, other)
+
+
+@pytest.mark.parametrize(
+    ("broken", "error", "message"),
+    [
+        ({"test/neg/0_1.txt": None}, FileNotFoundError, r"folder .*test.neg has no \.txt files"),
+        ({"train/pos/0_9.txt": "<br />"}, ValueError, r"0_9\.txt is empty, expected a review"),
+        ({"train/pos/0_9.txt": b"\x81\xff"}, ValueError, r"train.pos has a 0_9\.txt that is nei"),
+    ],
+)
+def test_a_folder_of_imdb_without_a_review_is_refused(tmp_path, broken, error, message):
+    files = {**IMDB, **broken}
+    imdb(tmp_path, {name: content for name, content in files.items() if content is not None})
+    with pytest.raises(error, match=f"get_sentiment: .*{message}"):
+        get_sentiment(tmp_path)
+
+
 def archive(pos=POS, neg=NEG, prefix="rt-polaritydata/", others=()):
     """A gzipped tar file of reviews, in the published encoding."""
     packed = io.BytesIO()

@@ -1,13 +1,16 @@
-"""Film reviews, each a sentence that praises or pans: texts as word ids, and what they say.
+"""Film reviews that praise or pan: texts as word ids, and what they say.
 
-Source: B. Pang, L. Lee, "Seeing stars: Exploiting class relationships for sentiment
+Sources: B. Pang, L. Lee, "Seeing stars: Exploiting class relationships for sentiment
 categorization with respect to rating scales", ACL 2005; sentence polarity dataset v1.0,
-https://www.cs.cornell.edu/people/pabo/movie-review-data/.
+https://www.cs.cornell.edu/people/pabo/movie-review-data/. A. Maas et al., "Learning Word Vectors
+for Sentiment Analysis", ACL 2011; https://ai.stanford.edu/~amaas/data/sentiment/ (aclImdb).
 """
 
 import hashlib
 import io
 import os
+import re
+import sys
 import tarfile
 import zlib
 from collections import Counter
@@ -23,8 +26,9 @@ MIRRORS = ("https://www.cs.cornell.edu/people/pabo/movie-review-data/",)
 
 ARCHIVE = "rt-polaritydata.tar.gz"
 
-# In the order of their labels.
+# In the order of their labels: of sentences, and the folders in both parts of aclImdb.
 FILES = ("rt-polarity.neg", "rt-polarity.pos")
+KINDS = ("neg", "pos")
 
 # SHA-256 of each file in UTF-8. The archive has them in Windows-1252; what counts is the text.
 CHECKSUMS = {
@@ -36,6 +40,9 @@ CHECKSUMS = {
 UNPACKED_LIMIT = 1 << 23
 
 PADDING, UNKNOWN = 0, 1
+
+# The words and the marks of a text as it is written; "it's" is one word, as in the sentences.
+WORD = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
 
 
 class Reviews(NamedTuple):
@@ -78,16 +85,19 @@ def get_sentiment(
     alphabetical order.
 
     Without a folder the published archive (0.5 MB) is downloaded once into a cache, and read
-    from there from then on. With a folder its files are read as they are.
+    from there from then on. With a folder its files are read as they are; it may also be that of
+    IMDB's 50,000 reviews, ``aclImdb``, which are brought into lower case and taken apart here.
 
     Args:
         folder: a folder with ``rt-polarity.pos`` and ``rt-polarity.neg``, one sentence a line,
-            in UTF-8, or (as published) Windows-1252.
+            in UTF-8, or (as published) Windows-1252; or a folder with ``train/pos``,
+            ``train/neg``, ``test/pos`` and ``test/neg``, one review a ``.txt`` file.
         vocabulary_size: how many ids there are at most, padding and unknown words included.
         length: to how many words each text is cut or padded. What is cut is its beginning, and
             padding goes before it, so that the last word is the last step of a recurrent net.
             ``None`` leaves each text as long as it is.
         test_fraction: the part of the sentences, of either kind, to test with; from 0 to 1.
+            ``aclImdb`` has its own part to test with, where this does not count.
         seed: decides which these are, and the order of both parts: for a seed the same always.
         download: whether what is not in the cache may be downloaded.
         cache: the folder in whose subfolder ``sentiment`` the download is kept; by default as
@@ -103,7 +113,7 @@ def get_sentiment(
     Raises:
         FileNotFoundError: the folder lacks a file; or with ``download=False`` the cache.
         DownloadError: no mirror gave the archive; an ``OSError``.
-        ValueError: an argument is out of range, or a file holds no sentences.
+        ValueError: an argument is out of range, or a file holds no words.
 
     >>> import pathlib, tempfile
     >>> from dynet.datasets import get_sentiment
@@ -119,8 +129,9 @@ def get_sentiment(
     >>> train.labels
     array([1, 0], dtype=int32)
 
-    Source: B. Pang, L. Lee, "Seeing stars: Exploiting class relationships for sentiment
-    categorization with respect to rating scales", ACL 2005.
+    Sources: B. Pang, L. Lee, "Seeing stars: Exploiting class relationships for sentiment
+    categorization with respect to rating scales", ACL 2005; of aclImdb A. Maas et al., "Learning
+    Word Vectors for Sentiment Analysis", ACL 2011.
     """
     if not isinstance(vocabulary_size, (int, np.integer)) or vocabulary_size < 2:
         raise ValueError(
@@ -134,21 +145,18 @@ def get_sentiment(
         )
     if not 0 <= test_fraction <= 1:
         raise ValueError(f"get_sentiment: test_fraction is {test_fraction}, expected 0 to 1")
-    if folder is not None:
-        contents = _read_folder(Path(folder).expanduser())
-    else:
-        cached = cache_folder(cache) / "sentiment"
-        kept_files("get_sentiment", cached, {ARCHIVE: _problem}, mirrors, download, timeout)
-        contents = _unpack(cached / ARCHIVE)
-    sentences = [_sentences(name, contents[name]) for name in FILES]
-
     # The old generator: its permutations are the same in every version of NumPy.
     rng = np.random.RandomState(seed)
-    parts = ([], [])  # of (words, label), to learn from and to test with
-    for label, texts in enumerate(sentences):
-        n_test = round(test_fraction * len(texts))
-        for rank, i in enumerate(rng.permutation(len(texts))):
-            parts[rank < n_test].append((texts[i], label))
+    if folder is None:
+        cached = cache_folder(cache) / "sentiment"
+        kept_files("get_sentiment", cached, {ARCHIVE: _problem}, mirrors, download, timeout)
+        parts = _split(_unpack(cached / ARCHIVE), test_fraction, rng)
+    else:
+        folder = Path(folder).expanduser()
+        if (folder / "train").is_dir():
+            parts = [_part(folder / name) for name in ("train", "test")]
+        else:
+            parts = _split(_read_folder(folder), test_fraction, rng)
     train, test = ([part[i] for i in rng.permutation(len(part))] for part in parts)
 
     vocabulary = _vocabulary([words for words, _ in train], vocabulary_size)
@@ -156,12 +164,46 @@ def get_sentiment(
     return Sentiment(_reviews(train, ids, length), _reviews(test, ids, length), vocabulary)
 
 
+def _split(contents, test_fraction, rng):
+    """Of both files some sentences to learn from and some to test with, as (words, label)."""
+    parts = ([], [])
+    for label, texts in enumerate([_sentences(name, contents[name]) for name in FILES]):
+        n_test = round(test_fraction * len(texts))
+        for rank, i in enumerate(rng.permutation(len(texts))):
+            parts[rank < n_test].append((texts[i], label))
+    return parts
+
+
+def _part(folder):
+    """The reviews in a part of aclImdb, as (words, label)."""
+    part = []
+    for label, kind in enumerate(KINDS):
+        files = sorted((folder / kind).glob("*.txt"))
+        if not files:
+            raise FileNotFoundError(
+                f"get_sentiment: folder {folder / kind} has no .txt files, expected the layout of "
+                "aclImdb: train/neg, train/pos, test/neg and test/pos, one review a file"
+            )
+        for file in files:
+            try:
+                text = _decode(file.name, file.read_bytes())
+            except ValueError as error:
+                raise ValueError(f"get_sentiment: folder {folder / kind} has {error}") from error
+            # One string for each word, however often it comes: a tenth of the memory.
+            words = [*map(sys.intern, WORD.findall(text.replace("<br />", " ").lower()))]
+            if not words:
+                raise ValueError(f"get_sentiment: {file} is empty, expected a review")
+            part.append((words, label))
+    return part
+
+
 def _read_folder(folder):
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         found = "lacks " + ", ".join(missing) if folder.is_dir() else "is no folder"
         raise FileNotFoundError(
-            f"get_sentiment: folder {folder} {found}; expected {' and '.join(FILES)}"
+            f"get_sentiment: folder {folder} {found}; expected {' and '.join(FILES)}, or aclImdb's "
+            "train and test"
         )
     return {name: (folder / name).read_bytes() for name in FILES}
 
