@@ -1,6 +1,7 @@
 """Networks over whole sequences: PyTorch's numbers, each sequence as if alone, one clear error."""
 
 import copy
+import types
 
 import numpy as np
 import pytest
@@ -377,3 +378,19 @@ def test_bad_input_is_one_clear_sentence(arguments, named, sentence):
 def test_bad_settings_are_one_clear_sentence(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         L.NStepGRU(*arguments)
+
+
+@pytest.mark.parametrize("which", ["xs", "hx"])
+def test_arrays_of_two_devices_are_one_clear_sentence(which, monkeypatch):
+    class Elsewhere(np.ndarray):
+        pass
+
+    def module_of(x):
+        cupy = types.SimpleNamespace(__name__="cupy")
+        return cupy if isinstance(x, Elsewhere) else np
+
+    monkeypatch.setattr(sequences, "get_array_module", module_of)
+    x, h = (X.view(Elsewhere), H) if which == "xs" else (X, H.view(Elsewhere))
+    sentence = f"NStepLSTM: {which} is an array of cupy, .* of numpy; expected both on one device"
+    with pytest.raises(ValueError, match=sentence):
+        L.NStepLSTM(1, 3, 4)(h, None, x)

@@ -131,6 +131,7 @@ class _NStep(Link):
         else:
             x = xs
             lengths = self._check_array(x, lengths)
+        self._check_device(x)
         steps, n = x.shape[:2]
         going = None  # whether a sequence is not over yet; None if all are of one length
         if lengths is not None and min(lengths) < steps:
@@ -264,6 +265,14 @@ class _NStep(Link):
                 f"{who}: lengths[{i}] is {given[i]}, {what}; expected 1 to {len(x)} (xs: {x.shape})"
             )
         return given.tolist()
+
+    def _check_device(self, x):
+        modules = [get_array_module(raw(a)).__name__ for a in (x, self.weight_hh_l0)]
+        if modules[0] != modules[1]:
+            raise ValueError(
+                f"{type(self).__name__}: xs is an array of {modules[0]}, the parameters are of "
+                f"{modules[1]}; expected both on one device"
+            )
 
     def _check_width(self, name, x):
         width = self.weight_ih_l0.wanted_shape[1]
