@@ -7,8 +7,9 @@ import pytest
 from hypothesis import strategies as st
 from moving import AXES, SHAPES, check_moves, floating, holds_for
 
+import dynet
 import dynet.functions as F
-from dynet import Variable
+from dynet import Variable, grad
 from dynet.kernels.repeat import sum_copies, sum_copies_to
 
 X = np.arange(6.0).reshape(2, 3)
@@ -329,6 +330,54 @@ def test_repeat_keeps_its_numbers_whatever_happens_to_the_array():
     repeats[:] = 5
     y.sum().backward()
     np.testing.assert_array_equal(x.grad, [1, 3])
+
+
+@pytest.mark.parametrize("axis", [0, -1, None])
+def test_one_vector_repeated_is_a_view_that_cannot_be_written_to(axis):
+    x = Variable(np.ones({0: (1, 4, 3), -1: (4, 3, 1), None: ()}[axis], np.float32))
+    y = F.repeat(x, 5, axis)
+    assert np.shares_memory(x.array, y.array) and y.array.strides[axis or 0] == 0
+    with pytest.raises(ValueError, match="read-only"):
+        y.array[:] = 2
+
+
+def test_several_entries_are_copied_so_that_they_can_be_written_to():
+    x = Variable(np.ones((2, 3)))
+    F.repeat(x, 1, axis=0).array[:] = 2
+    np.testing.assert_array_equal(x.array, np.ones((2, 3)))
+
+
+@holds_for(st.lists(st.integers(0, 3), min_size=1, max_size=4) | st.integers(0, 3), st.data())
+def test_repeat_is_a_product_with_a_matrix_of_zeros_and_ones(repeats, data):
+    n = data.draw(st.integers(0, 3)) if isinstance(repeats, int) else len(repeats)
+    M = np.eye(n)[np.repeat(np.arange(n), repeats)]  # (copies, n), one 1 in every row
+    x = Variable(data.draw(floating(st.just((n, 3)))).astype(float))
+    y = F.repeat(x, repeats, axis=0)
+    np.testing.assert_array_equal(y.array, M @ x.array, strict=True)
+    gy = np.arange(1.0, 1 + y.size).reshape(y.shape)
+    y.grad = gy
+    y.backward()
+    np.testing.assert_array_equal(x.grad, M.T @ gy, strict=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (2, 3)])
+def test_the_gradient_of_repeat_can_be_differentiated(shape):
+    x = Variable(np.arange(1.0, 1 + np.prod(shape)).reshape(shape))
+    (gx,) = grad([(F.repeat(x, 4, axis=0) ** 3).sum()], [x], create_graph=True)
+    gx.sum().backward()
+    np.testing.assert_array_equal(x.grad, 4 * 6 * x.array)
+
+
+def test_a_vector_feeds_every_step_of_a_compiled_scan_and_is_repeated_within_a_step():
+    def gradients(compiled):
+        h, x = Variable(np.full((2, 1), 0.5)), Variable(np.ones((2, 3)) / 3)
+        step = lambda h, x: (F.tanh(F.repeat(h, 3, axis=1) + x)[:, :1], None)  # noqa: E731
+        last, _ = dynet.scan(step, h, F.repeat(x[None], 4, axis=0), compiled=compiled)
+        last.sum().backward()
+        return h.grad, x.grad
+
+    for compiled, plain in zip(gradients(True), gradients(False), strict=True):
+        np.testing.assert_allclose(compiled, plain, 1e-12)
 
 
 def test_repeat_of_nothing_has_no_gradient_but_zeros():

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..backend import get_array_module, is_array
 from ..function import Function
+from ..kernels.arithmetic import compiled
 from ..kernels.repeat import sum_copies
 from ..variable import Variable
 from .array import REFUSALS, array_of, at_least, refused
@@ -368,15 +369,19 @@ class Repeat(Function):
     __slots__ = ("repeats", "axis", "length")
 
     def __init__(self, repeats, axis):
-        self.repeats = repeats  # an int, or an array (n,) or (1,) of them
+        self.repeats = repeats  # an int, or an array (n,) of them
         self.axis = axis
 
     def forward(self, x):
         self.length = x.shape[self.axis]
         repeats = self.repeats
-        if not (isinstance(repeats, int) or isinstance(x, np.ndarray)):
-            repeats = repeats.tolist()  # CuPy takes no array
-        return np.repeat(x, repeats, self.axis)
+        if isinstance(repeats, int) and (self.length == 1 or type(x) is not np.ndarray):
+            # Every entry beside its copies, along an axis of their own: of one entry, a view.
+            before, after = x.shape[: self.axis], x.shape[self.axis + 1 :]
+            x = np.expand_dims(x, self.axis + 1)
+            x = np.broadcast_to(x, (*before, self.length, repeats, *after))
+            return x.reshape(*before, self.length * repeats, *after)
+        return np.repeat(x, repeats if type(x) is np.ndarray else repeats.tolist(), self.axis)
 
     def backward(self, gy):
         return SumCopies(self.repeats, self.axis, self.length).evaluate(gy)
@@ -393,6 +398,10 @@ class SumCopies(Function):
         self.length = length
 
     def forward(self, x):
+        if isinstance(self.repeats, int) and not compiled(x):
+            before, after = x.shape[: self.axis], x.shape[self.axis + 1 :]
+            x = x.reshape(*before, self.length, self.repeats, *after)
+            return x.sum(axis=self.axis + 1)
         counts = np.full(self.length, self.repeats)
         return sum_copies(x, counts, self.axis, self.length)
 
@@ -404,13 +413,19 @@ class SumCopies(Function):
 def repeat(x, repeats, axis: int | None = None) -> Variable:
     """Each element, or each entry along an axis, several times, one after the other.
 
-    The gradient of an element is the sum of those of its copies.
+    It is a product with a matrix of zeros and ones, whose row for each copy has its one where the
+    original is. The gradient is the product with that matrix's transpose: of an element, the sum
+    of those of its copies.
 
     Args:
         x: any shape.
         repeats (int or tuple of int): how many copies; one number, or one for each entry.
         axis: the axis whose entries are copied; by default the elements, and the result has one
             axis.
+
+    Returns:
+        Variable: where there is but one entry, a view that cannot be written to: ``h[None]``
+        repeated 100 times along axis 0 gives ``h`` to each of 100 steps, and takes no memory.
 
     Raises:
         ValueError: a number is negative, there are not as many as entries, or ``x`` has no such
@@ -423,6 +438,8 @@ def repeat(x, repeats, axis: int | None = None) -> Variable:
            [3., 3., 4., 4.]])
     >>> F.repeat(np.array([1.0, 2.0]), (1, 3)).array
     array([1., 2., 2., 2.])
+    >>> F.repeat(np.zeros((1, 16, 100), np.float32), 784, axis=0).array.strides
+    (0, 400, 4)
     """
     array = array_of("repeat", x)
     if axis is None:
@@ -435,7 +452,7 @@ def repeat(x, repeats, axis: int | None = None) -> Variable:
 
 
 def _numbers_of_copies(repeats, n):
-    """What ``repeats`` says of ``n`` entries: an int, or an array (n,) or (1,) of them."""
+    """What ``repeats`` says of ``n`` entries: an int, or an array (n,) of them."""
     if type(repeats) is int and 0 <= repeats < 1 << 31:
         return repeats
     try:
@@ -451,7 +468,7 @@ def _numbers_of_copies(repeats, n):
         )
     if numbers.sum(dtype=float) * n >= MANY:
         raise ValueError(f"repeat: repeats is {repeats!r}, more than an array can hold")
-    return numbers.astype(np.int64) if numbers.ndim else int(numbers)
+    return int(numbers.item()) if numbers.size == 1 else numbers.astype(np.int64)
 
 
 class Tile(Function):

@@ -199,6 +199,12 @@ ROWS = [
         lambda x: x[np.arange(3 * len(x)) // 3],
     ),
     Row(
+        "repeat: one entry",
+        lambda x: F.repeat(x, 3, axis=1),
+        (inputs(x(2, 1, 3)), inputs(x(2, 1)), inputs(x(0, 1, 2))),
+        lambda x: np.concatenate([x, x, x], 1),
+    ),
+    Row(
         "repeat: a number for each",
         lambda x: F.repeat(x, (2, 0, 3), axis=1),
         (inputs(x(2, 3)), inputs(x(2, 3, 2)), inputs(x(0, 3, 2))),

@@ -1,0 +1,30 @@
+"""Programs run in this process: as a user runs them, but for starting Python and its imports."""
+
+import contextlib
+import gc
+import io
+import runpy
+import sys
+from subprocess import CompletedProcess
+from unittest import mock
+
+
+def run_here(path, *options):
+    """Runs a script with options; gives its exit status and what it says."""
+    arguments, status = [str(path), *map(str, options)], 0
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", arguments),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+    ):
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+        except SystemExit as end:
+            status = end.code
+            if isinstance(status, str):
+                print(status, file=stderr)
+                status = 1
+        finally:
+            gc.unfreeze()  # a process of its own would have ended
+    return CompletedProcess(arguments, status, stdout.getvalue(), stderr.getvalue())
