@@ -45,7 +45,7 @@ class Outer:
         gy = stack([term.gy for term in terms])
         with blas_threads_for(2 * x.size * gy.shape[1]):
             # Linear keeps its weights in Fortran order; so is this product.
-            gW = dot(x.T, gy).T
+            gW = (dot(x.T, gy) if type(gy) is np.ndarray else x.T @ gy).T
         if into is None:
             return gW
         into += gW

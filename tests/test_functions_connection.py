@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import dynet
 import dynet.functions as F
 from dynet import Variable
 
@@ -47,3 +48,14 @@ def test_bilinear_says_what_does_not_fit(arguments, error, names, wrap):
     with pytest.raises(error, match=r"^bilinear: ") as caught:
         F.bilinear(*arguments)
     assert names in str(caught.value)
+
+
+def test_a_linear_map_of_an_array_has_second_derivatives():
+    x, W = np.arange(12.0).reshape(3, 4) / 10, Variable(np.ones((5, 4)) / 3)
+    (g,) = dynet.grad([F.sum(F.tanh(F.linear(x, W)) ** 2)], [W], create_graph=True)
+    F.sum(g * g).backward()
+    found = W.grad
+    W.cleargrad()
+    (g,) = dynet.grad([F.sum(F.tanh(x @ F.transpose(W)) ** 2)], [W], create_graph=True)
+    F.sum(g * g).backward()
+    np.testing.assert_allclose(found, W.grad)

@@ -26,7 +26,9 @@ LINKS = {
     "NStepBiRNNReLU": ("RNN", {"bidirectional": True, "nonlinearity": "relu"}),
 }
 every_link = pytest.mark.parametrize("name", LINKS)
-# Each of these is compiled for each kind of arguments, in a second or two.
+# Each of these is compiled for each kind of arguments, in a second or two. So the tests ask for one
+# kind where it does not matter: three sequences, whose inputs are multiplied at once, with states
+# that get a gradient, and a gradient from the last states and all outputs.
 some_links = pytest.mark.parametrize("name", ["NStepLSTM", "NStepBiGRU", "NStepRNNReLU"])
 rng = np.random.default_rng(0)
 
@@ -77,20 +79,21 @@ def test_weights_that_pytorch_saved_load_as_they_are_and_give_its_numbers(name, 
         save_file = pytest.importorskip("safetensors.numpy").save_file
         save_file(arrays, tmp_path / "weights.safetensors")
         load_safetensors(tmp_path / "weights.safetensors", rnn)
-    xs, hx = sequences_of(4, 7, 1, 6), states(rnn, 4)
+    xs, hx = sequences_of(4, 7, 1), states(rnn, 3)
     *last, ys = rnn(*hx, xs)
 
     packed = torch.nn.utils.rnn.pack_sequence([torch.tensor(x) for x in xs], enforce_sorted=False)
     h = [torch.tensor(s.array) for s in hx]
     y, h = module(packed, tuple(h) if kind == "LSTM" else h[0])
+    h = h if kind == "LSTM" else [h]
     y, _ = torch.nn.utils.rnn.pad_packed_sequence(y)
     for i, x in enumerate(xs):
         assert_close(ys[i].array, y[: len(x), i].detach().numpy())
-    for mine, its in zip(last, h if kind == "LSTM" else [h], strict=True):
+    for mine, its in zip(last, h, strict=True):
         assert_close(mine.array, its.detach().numpy())
-    y.square().sum().backward()
+    sum([v.square().sum() for v in (y, *h)]).backward()
     rnn.cleargrads()
-    sum([(v * v).sum() for v in ys]).backward()
+    sum([(v * v).sum() for v in (*last, *ys)]).backward()
     for k, p in module.named_parameters():
         assert_close(getattr(rnn, k).grad, p.grad.numpy())
 
@@ -101,7 +104,7 @@ def test_weights_that_pytorch_saved_load_as_they_are_and_give_its_numbers(name, 
 @some_links
 def test_sequences_of_any_lengths_give_the_values_and_gradients_of_each_alone(name):
     rnn = made(name)
-    xs, hx = [Variable(x) for x in sequences_of(5, 9, 1, 4)], states(rnn, 4)
+    xs, hx = [Variable(x) for x in sequences_of(5, 9, 1)], states(rnn, 3)
     *last, ys = rnn(*hx, xs)
     together = gradients(rnn, *last, *ys)
     of_inputs = [v.grad for v in (*xs, *hx)]
@@ -121,29 +124,30 @@ def test_sequences_of_any_lengths_give_the_values_and_gradients_of_each_alone(na
 @some_links
 def test_a_padded_array_gives_what_a_list_does_and_zeros_behind_the_end(name):
     rnn = made(name)
-    xs, hx = sequences_of(5, 9, 1, 4), states(rnn, 4)
-    padded = np.full((11, 4, 3), np.nan)  # what stands behind the end counts for nothing
+    xs, hx = sequences_of(5, 9, 1), states(rnn, 3)
+    padded = np.full((11, 3, 3), np.nan)  # what stands behind the end counts for nothing
     for i, x in enumerate(xs):
         padded[: len(x), i] = x
     *last, ys = rnn(*hx, xs)
-    *padded_last, y = rnn(*hx, padded, lengths=[5, 9, 1, 4])
+    *padded_last, y = rnn(*hx, padded, lengths=[5, 9, 1])
     for a, b in zip(last, padded_last, strict=True):
         assert_close(a.array, b.array)
     for i, x in enumerate(xs):
         assert_close(y.array[: len(x), i], ys[i].array)
         assert not y.array[len(x) :, i].any()
-    expected = gradients(rnn, *last)
-    for path, gradient in gradients(rnn, *padded_last).items():
+    expected = gradients(rnn, *last, sum([(v * v).sum() for v in ys]))
+    for path, gradient in gradients(rnn, *padded_last, (y * y).sum()).items():
         assert_close(gradient, expected[path])
 
 
 @pytest.mark.parametrize("lengths", [(6, 6, 6), np.array([2, 6, 4]), (1, 1, 1)])
 def test_lengths_may_come_in_any_order_and_as_an_array(lengths):
     rnn = made("NStepLSTM")
-    x = rng.normal(size=(6, 3, 3))
-    *_, y = rnn(None, None, x, lengths=lengths)
+    x, hx = rng.normal(size=(6, 3, 3)), states(rnn, 3)
+    *_, y = rnn(*hx, x, lengths=lengths)
     for i, n in enumerate(lengths):
-        assert_close(y.array[:n, i], rnn(None, None, x[:n, i : i + 1])[-1].array[:, 0])
+        alone = rnn(*[s[:, i : i + 1] for s in hx], x[:n, i : i + 1])[-1]
+        assert_close(y.array[:n, i], alone.array[:, 0])
 
 
 # -- what it computes ----------------------------------------------------------------------------
@@ -173,7 +177,7 @@ def one_layer(name, x, h, W_ih, W_hh, b_ih, b_hh):
 
 @pytest.mark.parametrize("name", ["NStepLSTM", "NStepGRU", "NStepRNNTanh", "NStepBiRNNReLU"])
 def test_each_step_is_the_formula_that_the_link_is_named_for(name):
-    rnn, n = made(name, n_layers=1), 5
+    rnn, n = made(name, n_layers=1), 3
     for p in rnn.params():
         p.array[...] = rng.normal(size=p.shape)
     x, hx = rng.normal(size=(6, n, 3)), states(rnn, n)
@@ -205,11 +209,11 @@ def test_gradients_are_the_numerical_ones(name):
 )
 def test_inputs_are_multiplied_at_once_or_step_by_step_to_the_same_end(name, lengths):
     rnn, xs = made(name, n_layers=1), sequences_of(max(lengths) + 1, *lengths)
-    found = []
+    hx, found = states(rnn, len(xs)), []
     for few in 0, 100:
         before, sequences.FEW_ROWS = sequences.FEW_ROWS, few
         try:
-            *last, ys = rnn(*[None] * len(rnn._states), xs)
+            *last, ys = rnn(*hx, xs)
         finally:
             sequences.FEW_ROWS = before
         found.append([[v.array for v in (*last, *ys)], gradients(rnn, *last, *ys)])
@@ -238,21 +242,23 @@ def test_the_step_is_compiled_and_read_once_for_each_kind_of_arguments(monkeypat
 
 def test_dropout_is_between_layers_and_in_training_only():
     rnn = made("NStepLSTM", n_layers=2, dropout=0.5)
-    x = rng.normal(size=(6, 4, 3))
-    outputs = [rnn(None, None, x)[-1].array for _ in range(2)]
+    x, hx = rng.normal(size=(6, 3, 3)), states(rnn, 3)
+    outputs = [rnn(*hx, x)[-1].array for _ in range(2)]
     assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
     with dynet.using_config("train", False):
-        used = [rnn(None, None, x)[-1].array for _ in range(2)]
+        used = [rnn(*hx, x)[-1].array for _ in range(2)]
     np.testing.assert_array_equal(*used)
     single = made("NStepLSTM", n_layers=1, dropout=0.5)
-    np.testing.assert_array_equal(single(None, None, x)[-1].array, single(None, None, x)[-1].array)
+    hx = states(single, 3)
+    np.testing.assert_array_equal(single(*hx, x)[-1].array, single(*hx, x)[-1].array)
 
 
 def test_the_state_carries_one_segment_on_to_the_next():
     rnn = made("NStepLSTM")
     x = rng.normal(size=(12, 2, 3))
-    hy, cy, whole = rnn(None, None, x)
-    h, c, first = rnn(None, None, x[:5])
+    hx = states(rnn, 2)
+    hy, cy, whole = rnn(*hx, x)
+    h, c, first = rnn(*hx, x[:5])
     h, c, second = rnn(h, c, x[5:])
     assert_close(whole.array, np.concatenate([first.array, second.array]))
     assert_close(hy.array, h.array)
@@ -274,6 +280,30 @@ def test_a_width_of_none_is_learned_from_the_first_input_or_from_a_file(name, tm
     with pytest.raises(ValueError, match="lengths"):
         third(*nothing, np.ones((3, 2, 5)), lengths=[4, 4])
     assert third.weight_ih_l0.array is None
+
+
+def test_a_width_that_was_learned_is_asked_for_afterwards():
+    rnn = L.NStepGRU(1, None, 4)
+    rnn(None, X)
+    with pytest.raises(ValueError, match=r"NStepGRU: xs has 2 features, expected 3 \(xs"):
+        rnn(None, X[:, :, :2])
+
+
+def test_a_gradient_of_a_gradient_goes_through_every_step():
+    rnn, x, hx = (
+        made("NStepLSTM", n_layers=1),
+        rng.normal(size=(5, 3, 3)),
+        states(made("NStepLSTM"), 3),
+    )
+    found = []
+    for compiled in True, False:
+        with dynet.using_config("debug", not compiled):  # in debug mode the plain loop runs
+            *_, y = rnn(*hx, x)
+            (g,) = dynet.grad([(y * y).sum()], [rnn.weight_ih_l0], create_graph=True)
+            rnn.cleargrads()
+            (g * g).sum().backward()
+        found.append(rnn.weight_hh_l0.grad)
+    assert_close(*found)
 
 
 def test_a_copy_shares_no_parameters():
@@ -333,12 +363,22 @@ BAD = {
     "lengths that are not as many": (
         (None, None, X),
         {"lengths": [5]},
-        r"NStepLSTM: lengths have shape \(1,\), expected \(2,\), one for each sequence",
+        "NStepLSTM: lengths are 1, expected 2, one for each sequence",
     ),
     "lengths that are no integers": (
         (None, None, X),
         {"lengths": [5.0, 2.0]},
-        r"NStepLSTM: lengths is \[5.0, 2.0\], expected integers",
+        r"NStepLSTM: lengths is \[5.0, 2.0\], expected a list of integers",
+    ),
+    "lengths that are no numbers": (
+        (None, None, X),
+        {"lengths": [[1], True]},
+        r"NStepLSTM: lengths is \[\[1\], True\], expected a list of integers",
+    ),
+    "a negative length": (
+        (None, None, X),
+        {"lengths": [5, -1]},
+        r"NStepLSTM: lengths\[1\] is -1, negative; expected 1 to 5",
     ),
     "lengths of a list": (
         (None, None, [X[:, 0]]),

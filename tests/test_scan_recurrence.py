@@ -164,6 +164,74 @@ def test_constants_that_are_one_array_now_may_be_two_at_the_next_call(scans):
         np.testing.assert_allclose(h.array, expected.array)
 
 
+@pytest.mark.parametrize("of", [np.array, lambda r: np.full(2, r)], ids=["without axes", "with"])
+def test_numbers_made_of_a_constant_are_never_those_of_an_earlier_call(of):
+    smooth = Recurrence(lambda c, x, r: (r * c + (1 - r) * x, None))
+    for r in 0.5, 0.9, 0.1:
+        h, _ = smooth(np.zeros(2), np.ones((6, 2)), [of(r)])
+        np.testing.assert_allclose(h.array, 1 - r**6)
+
+
+def test_a_constant_that_is_an_index_or_a_mask_is_read_at_every_call():
+    picked = Recurrence(lambda c, x, i: (c + F.get_item(x, i), None))
+    for i in [0, 1], [2, 2]:
+        h, _ = picked(np.zeros(2), np.arange(18.0).reshape(6, 3), [np.array(i)])
+        np.testing.assert_array_equal(h.array, np.arange(18.0).reshape(6, 3).sum(axis=0)[i])
+    dropped = Recurrence(lambda c, x, m: (F.dropout(c + x, mask=m), None))
+    for m in [0.0, 1.0], [1.0, 0.0]:
+        h, _ = dropped(np.zeros(2), np.ones((6, 2)), [np.array(m)])
+        np.testing.assert_array_equal(h.array, 6 * np.array(m))
+
+
+def test_what_a_constant_is_assigned_after_the_call_changes_no_gradient():
+    smooth = Recurrence(smooth_step)
+    init, xs, (rate, W) = arguments()
+    smooth(init, xs, (rate, W))
+    h, _ = smooth(init, xs, (rate, W))
+    rate.array = rate.array * 2
+    h.sum().backward()
+    found, rate.array = rate.grad, rate.array / 2
+    rate.cleargrad()
+    dynet.scan(lambda h, x: smooth_step(h, x, rate, W), init, xs)[0].sum().backward()
+    np.testing.assert_allclose(found, rate.grad)
+
+
+@pytest.mark.parametrize(
+    "step, constants, sentence",
+    [
+        (3, (), "Recurrence: step is int, expected a function"),
+        (
+            smooth_step,
+            [0.5, 1.0],
+            "Recurrence: constants hold float, expected Variables and arrays",
+        ),
+    ],
+)
+def test_what_is_no_step_or_no_array_is_one_clear_sentence(step, constants, sentence):
+    with pytest.raises(TypeError, match=sentence):
+        Recurrence(step)(np.zeros((3, 4)), np.ones((8, 3, 2)), constants)
+
+
+def test_a_large_leaf_does_not_hide_what_a_small_one_does():
+    count = [0]
+
+    class Decay(dynet.Function):
+        def forward(self, x):
+            count[0] += 1
+            return x * np.float32(1 / count[0])
+
+        def backward(self, gy):
+            return gy
+
+    def step(carry, x):
+        total, h = carry
+        return (total + x * 1e6, Decay().apply(h) + x), h
+
+    zeros = np.zeros(2, np.float32)
+    reason = dynet.scanning.explain(step, (zeros, zeros), np.ones((8, 2), np.float32))
+    assert "compiled, it gives something else" in reason
+
+
 def test_hooks_hear_of_every_function_of_a_recurrence_that_was_read_before():
     smooth = Recurrence(smooth_step)
     init, xs, constants = arguments()

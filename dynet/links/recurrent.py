@@ -67,7 +67,8 @@ class State:
 
         Args:
             h: ``(N, H)``, an array or a Variable, of the dtype of the parameters. It is moved to
-                their device if it is on another one; gradients go back to where it came from.
+                their device if it is on another one; gradients go back to where it came from. It
+                is not copied: what changes it in place changes the state.
 
         Raises:
             ValueError: it has another shape.
@@ -120,7 +121,7 @@ class StateOfTwo(State):
         Args:
             c, h: ``(N, H)`` each, arrays or Variables, of the dtype of the parameters. They are
                 moved to their device if they are on another one; gradients go back to where they
-                came from.
+                came from. They are not copied: what changes them in place changes the state.
 
         Raises:
             ValueError: one has another shape.

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import get_array_module, is_array
+from ..backend import get_array_module, is_array, is_integer
 from ..functions.activation import relu, tanh
 from ..functions.arithmetic import where
 from ..functions.array import swapaxes
-from ..functions.checks import described, not_negative, raw
+from ..functions.checks import described, not_negative, real
 from ..functions.connection import linear
 from ..functions.indexing import get_item
 from ..functions.joining import concat, pad_sequence, stack
@@ -36,6 +36,10 @@ from .sizes import check_size, sized
 # each step multiplies its own: it works as fast, and its sums never leave the cache.
 FEW_ROWS = 4
 MANY_BYTES = 1 << 20
+
+
+def _is_array(x):
+    return isinstance(x, Variable) or is_array(x)
 
 
 def _over_time(formula, apart=False):
@@ -135,7 +139,7 @@ class _NStep(Link):
         steps, n = x.shape[:2]
         going = None  # whether a sequence is not over yet; None if all are of one length
         if lengths is not None and min(lengths) < steps:
-            xp = get_array_module(raw(x))
+            xp = get_array_module(x)
             going = xp.asarray(np.arange(steps)[:, None, None] < np.array(lengths)[:, None])
             if not several:
                 x = where(going, x, 0)  # whatever is behind the end, an infinity too, counts not
@@ -186,12 +190,12 @@ class _NStep(Link):
         """The states to start from, each ``(layers * directions, n, out)``; zeros for ``None``."""
         who = type(self).__name__
         shape = self.n_layers * len(self._directions), n, self.out_size
-        xp = get_array_module(raw(x))
+        xp = get_array_module(x)
         made = []
         for name, state in zip(self._states, states, strict=True):
             if state is None:
                 state = xp.zeros(shape, x.dtype)
-            elif not is_array(raw(state)) or state.dtype != x.dtype:
+            elif not _is_array(state) or state.dtype != x.dtype:
                 raise TypeError(
                     f"{who}: {name} is {described(state)}, expected {x.dtype} {shape}, as xs are"
                 )
@@ -200,9 +204,9 @@ class _NStep(Link):
                     f"{who}: {name} has shape {state.shape}, expected {shape}: layers times "
                     f"directions, sequences, units (xs: {n} sequences)"
                 )
-            elif get_array_module(raw(state)) is not xp:
+            elif get_array_module(state) is not xp:
                 raise ValueError(
-                    f"{who}: {name} is an array of {get_array_module(raw(state)).__name__}, xs of "
+                    f"{who}: {name} is an array of {get_array_module(state).__name__}, xs of "
                     f"{xp.__name__}; expected both on one device"
                 )
             made.append(state)
@@ -214,7 +218,7 @@ class _NStep(Link):
         if not xs:
             raise ValueError(f"{who}: xs is an empty list, expected at least one sequence")
         for i, x in enumerate(xs):
-            if not is_array(raw(x)) or x.dtype != self._dtype:
+            if not _is_array(x) or x.dtype != self._dtype:
                 raise TypeError(
                     f"{who}: xs[{i}] is {described(x)}, expected {self._dtype} (length, features)"
                 )
@@ -222,7 +226,7 @@ class _NStep(Link):
                 raise ValueError(
                     f"{who}: xs[{i}] has shape {x.shape}, expected two axes, (length, features)"
                 )
-            if len(x) == 0:
+            if x.shape[0] == 0:
                 raise ValueError(
                     f"{who}: xs[{i}] is an empty sequence, expected at least one time step each"
                 )
@@ -232,12 +236,12 @@ class _NStep(Link):
                     f"{who}: xs[{i}] has {x.shape[1]} features, xs[0] has {xs[0].shape[1]} "
                     f"(xs[{i}]: {x.shape}, xs[0]: {xs[0].shape})"
                 )
-        return [len(x) for x in xs]
+        return [x.shape[0] for x in xs]
 
     def _check_array(self, x, lengths):
         """The lengths of sequences in one array; ``None`` if all fill it."""
         who = type(self).__name__
-        if not is_array(raw(x)) or x.dtype != self._dtype:
+        if not _is_array(x) or x.dtype != self._dtype:
             raise TypeError(
                 f"{who}: xs is {described(x)}, expected {self._dtype} (steps, sequences, features) "
                 "or a list of sequences"
@@ -250,24 +254,27 @@ class _NStep(Link):
         self._check_width("xs", x)
         if lengths is None:
             return None
-        given = np.array(raw(lengths).tolist() if is_array(raw(lengths)) else lengths)
-        if given.dtype.kind != "i":
-            raise TypeError(f"{who}: lengths is {lengths!r}, expected integers")
-        if given.shape != (x.shape[1],):
+        given = lengths.tolist() if _is_array(lengths) else lengths
+        if not isinstance(given, (list, tuple)) or not all(map(is_integer, given)):
+            raise TypeError(f"{who}: lengths is {lengths!r}, expected a list of integers")
+        if len(given) != x.shape[1]:
             raise ValueError(
-                f"{who}: lengths have shape {given.shape}, expected ({x.shape[1]},), one for each "
-                f"sequence (xs: {x.shape})"
+                f"{who}: lengths are {len(given)}, expected {x.shape[1]}, one for each sequence "
+                f"(xs: {x.shape})"
             )
-        if given.min() < 1 or given.max() > len(x):
-            i = int(np.argmax((given < 1) | (given > len(x))))
-            what = "an empty sequence" if given[i] == 0 else "beyond the array"
-            raise ValueError(
-                f"{who}: lengths[{i}] is {given[i]}, {what}; expected 1 to {len(x)} (xs: {x.shape})"
-            )
-        return given.tolist()
+        for i, n in enumerate(given):
+            if not 1 <= n <= x.shape[0]:
+                what = (
+                    "an empty sequence" if n == 0 else "beyond the array" if n > 0 else "negative"
+                )
+                raise ValueError(
+                    f"{who}: lengths[{i}] is {n}, {what}; expected 1 to {x.shape[0]} "
+                    f"(xs: {x.shape})"
+                )
+        return list(given)
 
     def _check_device(self, x):
-        modules = [get_array_module(raw(a)).__name__ for a in (x, self.weight_hh_l0)]
+        modules = [get_array_module(a).__name__ for a in (x, self.weight_hh_l0)]
         if modules[0] != modules[1]:
             raise ValueError(
                 f"{type(self).__name__}: xs is an array of {modules[0]}, the parameters are of "
@@ -275,11 +282,11 @@ class _NStep(Link):
             )
 
     def _check_width(self, name, x):
-        width = self.weight_ih_l0.wanted_shape[1]
-        if width is not None and x.shape[-1] != width:
+        W = self.weight_ih_l0.array
+        if W is not None and x.shape[-1] != W.shape[1]:
             raise ValueError(
-                f"{type(self).__name__}: {name} has {x.shape[-1]} features, expected {width} "
-                f"({name}: {x.shape}, weight_ih_l0: {self.weight_ih_l0.wanted_shape})"
+                f"{type(self).__name__}: {name} has {x.shape[-1]} features, expected {W.shape[1]} "
+                f"({name}: {x.shape}, weight_ih_l0: {W.shape})"
             )
 
 
@@ -330,10 +337,11 @@ class NStepLSTM(_NStep):
         initial_bias: Any = None,
         forget_bias_init: float = 1.0,
     ):
+        who = type(self).__name__
         if initial_bias is None:
-            check_size(type(self).__name__, out_size=out_size)
+            check_size(who, out_size=out_size)
             initial_bias = np.zeros(4 * out_size)
-            initial_bias[out_size : 2 * out_size] = forget_bias_init
+            initial_bias[out_size : 2 * out_size] = real(who, forget_bias_init=forget_bias_init)
         super().__init__(n_layers, in_size, out_size, dropout, initialW, initial_bias)
 
     def forward(

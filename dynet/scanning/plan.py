@@ -28,6 +28,8 @@ class Plan:
         trusted (set): which programs' gradients were compared with the tape's.
         tolerance (float): what rounding may come to, of the largest number.
         cost (float): the work of a step, in elements.
+        reads_elements (bool): whether a function has an array among its settings, whose elements
+            are part of the program.
     """
 
     def __init__(self, record, likes, carry, xs, backprop):
@@ -46,6 +48,8 @@ class Plan:
         self.stored = to_store(self.program) if self.backprop else set()
         compute_again(self.program, self.stored)
         self.forward = code.forward(self.program, self.stored)
+        settings = [x for c in record.calls for x in c.settings.values()]
+        self.reads_elements = any(_holds_array(x) for x in settings)
         self._programs, self._loops = {}, {}
         self.trusted = set()
         narrow = any(v.dtype == np.float32 for v in self.program.trace.values)
@@ -172,6 +176,12 @@ def _copied(x):
     if type(x) in (tuple, list):
         return type(x)([_copied(v) for v in x])
     return x
+
+
+def _holds_array(x):
+    if type(x) in (tuple, list):
+        return any(map(_holds_array, x))
+    return isinstance(x, np.ndarray)
 
 
 def _made(record, likes, *settings):

@@ -5,12 +5,16 @@ each time; that costs half a millisecond. Whoever states a step that depends on 
 can do without. The links over whole sequences are such.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .. import random
+from ..backend import is_array
 from ..config import config
+from ..function import variable_at
 from ..functions.checks import raw
+from ..variable import Variable
 from .loop import FEW, Like, Steps, obstacle_to, run_steps
 from .plan import Plan
 from .replay import on_tape
@@ -18,7 +22,9 @@ from .run import Run
 from .structure import Structure
 
 # Arguments of so many kinds are remembered.
-MANY = 64
+MANY = 256
+
+_lock = threading.Lock()
 
 
 class _Known(NamedTuple):
@@ -45,8 +51,12 @@ class Recurrence:
 
     Args:
         step: called as ``step(carry, x, *constants)``; returns a pair, the new carry and y. It has
-            to be the same function of its arguments at every call. (One that closes over an array
-            is found out, and every call is a scan.)
+            to be the same function of its arguments at every call, and to look at no elements of
+            the constants (``float(rate[0])``). Where it closes over an array, does not give each
+            constant to a function, or uses one as an index or a mask, every call is a scan.
+
+    Raises:
+        TypeError: ``step`` is not callable.
 
     >>> import numpy as np
     >>> from dynet.scanning import Recurrence
@@ -57,6 +67,11 @@ class Recurrence:
     """
 
     def __init__(self, step: Callable):
+        if not callable(step):
+            raise TypeError(
+                f"Recurrence: step is {type(step).__name__}, expected a function, "
+                "step(carry, x, *constants) -> (carry, y)"
+            )
         self.step = step
         self._known: dict[tuple, _Known] = {}
 
@@ -67,7 +82,7 @@ class Recurrence:
 
         Args:
             init, xs, reverse: as for ``scan``.
-            constants: Variables and arrays that every step gets.
+            constants: a tuple or list of Variables and arrays that every step gets.
 
         Returns:
             tuple: the last carry and ``ys``, as of ``scan``.
@@ -75,6 +90,9 @@ class Recurrence:
         Raises:
             TypeError, ValueError: as ``scan`` does.
         """
+
+        # As they are now, for a backward pass that runs the step again.
+        constants = [_held(c) for c in constants]
 
         def step(carry, x):
             return self.step(carry, x, *constants)
@@ -105,11 +123,25 @@ class Recurrence:
     def _keep(self, kind, steps, constants):
         places = {id(raw(c)): i for i, c in enumerate(constants)}
         order = [places.get(id(x)) for x in steps.run.externals]
-        # Of two constants that are one array now, nobody knows which one the step used.
-        if None not in order and len(places) == len(constants):
-            if len(self._known) >= MANY:
-                self._known.pop(next(iter(self._known)))
-            self._known[kind] = _Known(steps.run.plan, order, *steps.y_kind)
+        # Of two constants that are one array now, nobody knows which one the step used. One that
+        # no function got, or without axes (NumPy computes numbers of it), counts by its elements.
+        known = set(order) == set(range(len(constants))) and all(c.ndim for c in constants)
+        if known and not steps.run.plan.reads_elements:
+            with _lock:
+                if len(self._known) >= MANY:
+                    self._known.pop(next(iter(self._known)))
+                self._known[kind] = _Known(steps.run.plan, order, *steps.y_kind)
+
+
+def _held(constant):
+    """A constant that stays what it is, whatever its Variable is assigned."""
+    if isinstance(constant, Variable):
+        return variable_at(constant.node, constant.array)
+    if not is_array(constant):
+        raise TypeError(
+            f"Recurrence: constants hold {type(constant).__name__}, expected Variables and arrays"
+        )
+    return constant
 
 
 def _again(steps, constants, known):

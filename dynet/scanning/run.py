@@ -101,9 +101,11 @@ class Run:
         return found
 
     def _compare(self, found, given):
-        # What cancels out is rounded like its summands, and those may be as large as other leaves.
-        small = 0.01 * self.plan.tolerance * max([_largest(b) for b in given], default=0)
-        for a, b in zip(found, given, strict=True):
+        sizes = [_largest(b) for b in given]
+        for i, (a, b) in enumerate(zip(found, given, strict=True)):
+            # What cancels out is rounded like its summands: those may be as large as other leaves.
+            others = [size for k, size in enumerate(sizes) if k != i and size > 0]
+            small = 0.01 * self.plan.tolerance * min(others, default=0)
             if a is not None and not close(a, b, self.plan.tolerance, small):
                 raise Obstacle(
                     "compiled, it gives something else than in Python, by up to "
