@@ -290,12 +290,8 @@ def test_a_width_that_was_learned_is_asked_for_afterwards():
 
 
 def test_a_gradient_of_a_gradient_goes_through_every_step():
-    rnn, x, hx = (
-        made("NStepLSTM", n_layers=1),
-        rng.normal(size=(5, 3, 3)),
-        states(made("NStepLSTM"), 3),
-    )
-    found = []
+    rnn, x, found = made("NStepLSTM", n_layers=1), rng.normal(size=(5, 3, 3)), []
+    hx = states(rnn, 3)
     for compiled in True, False:
         with dynet.using_config("debug", not compiled):  # in debug mode the plain loop runs
             *_, y = rnn(*hx, x)
