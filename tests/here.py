@@ -1,7 +1,6 @@
 """Programs run in this process: as a user runs them, but for starting Python and its imports."""
 
 import contextlib
-import gc
 import io
 import runpy
 import sys
@@ -17,6 +16,7 @@ def run_here(path, *options):
         mock.patch.object(sys, "argv", arguments),
         contextlib.redirect_stdout(stdout),
         contextlib.redirect_stderr(stderr),
+        mock.patch("gc.freeze"),  # here there is more after it
     ):
         try:
             runpy.run_path(str(path), run_name="__main__")
@@ -25,6 +25,4 @@ def run_here(path, *options):
             if isinstance(status, str):
                 print(status, file=stderr)
                 status = 1
-        finally:
-            gc.unfreeze()  # a process of its own would have ended
     return CompletedProcess(arguments, status, stdout.getvalue(), stderr.getvalue())

@@ -1,9 +1,11 @@
 """The benchmarks run, at their smallest, and write what they measured."""
 
+import argparse
 import importlib.util
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,13 @@ def run(name, file, *options):
     )
 
 
+@pytest.fixture
+def module(monkeypatch):
+    """Imports a benchmark, which measures nothing yet."""
+    monkeypatch.syspath_prepend(ROOT)
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
+
+
 @pytest.fixture(scope="module")
 def irnn(tmp_path_factory):
     """What the first one prints and writes; the folder of its file is not there yet."""
@@ -37,7 +46,7 @@ def irnn(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):
     file = tmp_path_factory.mktemp("cells") / "cells.json"
-    sizes = ["--steps=6", "--batch=2", "--features=3", "--hidden=6", "--batches=2", "--warmup=1"]
+    sizes = ["--steps=6", "--batch=2", "--features=3", "--hidden=10", "--batches=2", "--warmup=1"]
     done = run("cells", file, *sizes, "--only=two-layers")
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(file.read_text())
@@ -46,7 +55,7 @@ def cells(tmp_path_factory):
 @pytest.fixture(scope="module")
 def recurrent(tmp_path_factory):
     file = tmp_path_factory.mktemp("recurrent") / "recurrent.json"
-    sizes = ["--sizes=5x2x3x4,6x1x1x2", "--batches=2", "--warmup=1", "--words=50"]
+    sizes = ["--sizes=7x2x3x5,6x2x1x5", "--batches=2", "--warmup=1", "--words=50"]
     done = run("recurrent", file, *sizes, "--networks=relu", "--ways=hand,whole")
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(file.read_text())
@@ -125,10 +134,9 @@ def test_irnn_writes_the_seconds_of_an_epoch_of_images(irnn):
     assert list(irnn[1]["epoch"]["seconds"]) == ["dynet-scan"]
 
 
-def test_irnn_without_images_says_that_it_skips_their_epoch():
-    code = "from benchmarks.irnn import *; report_epoch({}, argparse.Namespace(epoch_of=8000))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert "An epoch of 8,000 images: skipped, no --data" in done.stdout
+def test_irnn_without_images_says_that_it_skips_their_epoch(module, capsys):
+    module("irnn").report_epoch({}, argparse.Namespace(epoch_of=8000))
+    assert "An epoch of 8,000 images: skipped, no --data" in capsys.readouterr().out
 
 
 def test_irnn_refuses_an_epoch_of_more_images_than_there_are(tmp_path):
@@ -164,7 +172,7 @@ def test_cells_writes_the_settings_that_it_ran_with(cells):
     settings = cells[1]["settings"]
     del settings["load_at_start"]
     assert settings == {
-        **{"steps": 6, "batch": 2, "features": 3, "hidden": 6, "threads": 1},
+        **{"steps": 6, "batch": 2, "features": 3, "hidden": 10, "threads": 1},
         **{"batches": 2, "warmup": 1},
     }
 
@@ -175,29 +183,10 @@ def test_cells_refuses_a_name_that_it_does_not_know(option, tmp_path):
     assert done.returncode == 2 and f"{option}: got 'abacus', expected some of" in done.stderr
 
 
-CHECK_OF_CELLS = """
-from benchmarks.contenders import check_gradients, load
-from benchmarks.contenders.cells import OWN, PEERS, SHAPES, make_task
-for cell in SHAPES:
-    task = make_task(cell, steps=7, batch=2, features=3, hidden=10)
-    made = {{name: load(name, OWN | PEERS)(cell, task.weights, 1) for name in ("dynet", "{}")}}
-    check_gradients(made, {{name: c.prepare(*task[1:]) for name, c in made.items()}}, 1e-4)
-"""
-
-
-@pytest.mark.parametrize("name", ["dynet-scan", "torch", "jax"])
-def test_each_cell_computes_the_same_as_in_the_plain_loop_in(name):
-    if importlib.util.find_spec(name.partition("-")[0]) is None:
-        pytest.skip(f"{name} is not installed")
-    command = [sys.executable, "-c", CHECK_OF_CELLS.format(name)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
 def test_recurrent_writes_the_times_of_each_way_at_each_size(recurrent):
     assert set(recurrent[1]) == {*ABOUT, "networks", "embedding"}
     by_size = recurrent[1]["networks"]["relu"]
-    assert list(by_size) == ["5x2x3x4", "6x1x1x2"]
+    assert list(by_size) == ["7x2x3x5", "6x2x1x5"]
     for by_name in by_size.values():
         assert list(by_name) == ["dynet-hand", "dynet-whole"]
         assert all(set(ms) == SUMMARY for ms in by_name.values())
@@ -205,7 +194,7 @@ def test_recurrent_writes_the_times_of_each_way_at_each_size(recurrent):
 
 def test_recurrent_prints_a_table_of_each_network_at_each_size(recurrent):
     lines = recurrent[0].splitlines()
-    for size in "5 steps, batch 2, input 3, hidden 4", "6 steps, batch 1, input 1, hidden 2":
+    for size in "7 steps, batch 2, input 3, hidden 5", "6 steps, batch 2, input 1, hidden 5":
         assert sum(line.startswith(f"relu, {size}") for line in lines) == 1
     assert sum(line.startswith("whole sequences") for line in lines) == 2
 
@@ -234,28 +223,64 @@ def test_recurrent_refuses_what_it_does_not_know(option, value, tmp_path):
     assert done.returncode == 2 and f"{option}: got {value!r}, expected" in done.stderr
 
 
-CHECK_OF_RECURRENT = """
+# Both checks of a framework run in one process, in which it is imported once.
+CHECKS = """
+import json, sys, traceback
 from benchmarks.contenders import check_gradients, load
-from benchmarks.contenders.recurrent import EMBEDDING_PLACES, GATES, PLACES, make_task
+from benchmarks.contenders import cells, recurrent
+framework = sys.argv[1]
+def check_cells():
+    for cell in cells.SHAPES:
+        task = cells.make_task(cell, steps=7, batch=2, features=3, hidden=10)
+        other = "dynet-scan" if framework == "dynet" else framework
+        places = cells.OWN | cells.PEERS
+        made = {name: load(name, places)(cell, task.weights, 1) for name in ("dynet", other)}
+        check_gradients(made, {name: c.prepare(*task[1:]) for name, c in made.items()}, 1e-4)
 def check(places, task, network, first, *given):
-    names = [name for name in places if name == first or name.startswith("{0}")]
-    made = {{name: load(name, places)(network, task.weights, 1, *given) for name in names}}
-    batches = {{name: c.prepare(task.xs, task.coefficients) for name, c in made.items()}}
+    names = [name for name in places if name == first or name.startswith(framework)]
+    made = {name: load(name, places)(network, task.weights, 1, *given) for name in names}
+    batches = {name: c.prepare(task.xs, task.coefficients) for name, c in made.items()}
     check_gradients(made, batches, 1e-4)
-for network in GATES:
-    check(PLACES, make_task(network, 7, 2, 3, 5), network, "dynet-hand")
-task = make_task("relu", 7, 2, 3, 5, words=40)
-check(EMBEDDING_PLACES, task, "relu", "dynet-loop", "table")
+def check_recurrent():
+    for network in recurrent.GATES:
+        task = recurrent.make_task(network, 7, 2, 3, 5)
+        check(recurrent.PLACES, task, network, "dynet-hand")
+    task = recurrent.make_task("relu", 7, 2, 3, 5, words=40)
+    check(recurrent.EMBEDDING_PLACES, task, "relu", "dynet-loop", "table")
+failures = {}
+for run in check_cells, check_recurrent:
+    try:
+        run()
+    except Exception:
+        failures[run.__name__] = traceback.format_exc()
+print(json.dumps(failures))
 """
 
 
-@pytest.mark.parametrize("name", ["dynet", "torch", "jax"])
+@cache
+def failures(framework):
+    """What has gone wrong in the checks, by name."""
+    command = [sys.executable, "-c", CHECKS, framework]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+each_framework = pytest.mark.parametrize("name", ["dynet", "torch", "jax"])
+
+
+@each_framework
+def test_each_cell_computes_the_same_as_in_the_plain_loop_in(name):
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+    assert "check_cells" not in failures(name), failures(name)["check_cells"]
+
+
+@each_framework
 def test_each_recurrent_network_computes_the_same_as_the_hand_written_loop_in(name):
     if importlib.util.find_spec(name) is None:
         pytest.skip(f"{name} is not installed")
-    command = [sys.executable, "-c", CHECK_OF_RECURRENT.format(name)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert "check_recurrent" not in failures(name), failures(name)["check_recurrent"]
 
 
 def test_overhead_writes_record_sweep_and_free_of_each_chain(overhead):
@@ -284,14 +309,13 @@ def test_overhead_writes_time_and_memory_per_step_of_each_length(overhead):
             assert set(result["memory"]) == {"before", "peak", "after"}
 
 
-def test_overhead_prints_loops_too_short_to_need_memory():
+def test_overhead_prints_loops_too_short_to_need_memory(module, capsys):
     short = {"steps": 5, "us_per_step": 1.0, "us_per_step_with_collector": 1.0}
     short["bytes_per_step"] = 0.0
     short |= {"memory": {"before": 10, "peak": 10, "after": 10}}
     rows = [short, short | {"bytes_per_step": 1.0}]
-    code = f"from benchmarks.long_loops import *; report_lengths('a loop', {rows})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    module("long_loops").report_lengths("a loop", rows)
+    assert "a loop" in capsys.readouterr().out
 
 
 def test_optimizers_writes_the_updates_of_each_and_the_steps_of_each_table(tmp_path):

@@ -2,12 +2,12 @@
 
 import importlib.util
 import json
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
+from here import run_here
 
 import dynet
 
@@ -47,10 +47,9 @@ def test_the_same_seed_gives_the_same_numbers(adding, cell, tmp_path):
 
 
 def test_a_length_without_room_for_two_marks_is_refused_in_one_sentence(tmp_path):
-    command = [sys.executable, PATH, "--length", "1", "--out", tmp_path]
-    process = subprocess.run(command, capture_output=True, text=True)
-    assert process.returncode == 1
-    assert process.stderr.startswith("adding: ") and process.stderr.count("\n") == 1
+    done = run_here(PATH, "--length", "1", "--out", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("adding: ") and done.stderr.count("\n") == 1
 
 
 def test_sizes_of_nothing_are_refused(adding, tmp_path, capsys):

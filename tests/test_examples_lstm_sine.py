@@ -3,13 +3,13 @@ no compiling."""
 
 import importlib.util
 import json
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from here import run_here
 
 import dynet
 
@@ -67,10 +67,9 @@ def test_the_stacked_variant_goes_from_the_start_ever_further(example):
 
 def test_a_folder_that_is_a_file_is_refused_in_one_sentence(tmp_path):
     (file := tmp_path / "file").touch()
-    command = [sys.executable, PATH, "--out", file]
-    process = subprocess.run(command, capture_output=True, text=True)
-    assert process.returncode == 1
-    assert process.stderr.startswith("lstm_sine: ") and process.stderr.count("\n") == 1
+    done = run_here(PATH, "--out", file)
+    assert done.returncode == 1
+    assert done.stderr.startswith("lstm_sine: ") and done.stderr.count("\n") == 1
 
 
 def test_no_updates_are_refused(lstm_sine, tmp_path, capsys):

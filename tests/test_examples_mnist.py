@@ -1,4 +1,8 @@
-"""The two examples of training kits, run as a user runs them: what they write, and resuming."""
+"""The two examples of training kits: what they write, and resuming.
+
+They run as a user runs them, in a process of their own, up to Ctrl-C; and otherwise in this
+process, where they must come to the very same numbers.
+"""
 
 import importlib.util
 import json
@@ -11,6 +15,7 @@ from subprocess import PIPE, Popen
 
 import numpy as np
 import pytest
+from here import run_here
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--data", "digits", "--limit", "300", "--batchsize", "8", "--epochs", "1"]
@@ -21,21 +26,20 @@ FILES = {
 each_example = pytest.mark.parametrize("example", FILES)
 
 
-def start(example, out, *options):
-    command = [sys.executable, ROOT / f"examples/{example}.py", *SMALL, "--out", out, *options]
-    return Popen(list(map(str, command)), stdout=PIPE, stderr=PIPE)
+def command(example, out, *options):
+    return [ROOT / f"examples/{example}.py", *SMALL, "--out", out, *map(str, options)]
 
 
 def run(example, out, *options):
-    stdout, stderr = (process := start(example, out, *options)).communicate()
-    assert process.returncode == 0, stderr.decode()
-    return stdout.decode()
+    done = run_here(*command(example, out, *options))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def refusal(example, out, *options):
-    stderr = (process := start(example, out, *options)).communicate()[1].decode()
-    assert process.returncode == 1 and stderr.startswith(f"{example}: "), stderr
-    return stderr
+    done = run_here(*command(example, out, *options))
+    assert done.returncode == 1 and done.stderr.startswith(f"{example}: "), done.stderr
+    return done.stderr
 
 
 def state(out):
@@ -66,7 +70,8 @@ def test_a_resumed_run_ends_as_one_in_one_go(two_epochs, tmp_path):
 
 def test_ctrl_c_leaves_a_snapshot_to_go_on_from(two_epochs, tmp_path):
     example, whole, _ = two_epochs
-    process = start(example, tmp_path, "--epochs", 2)
+    started = [sys.executable, *command(example, tmp_path, "--epochs", 2)]
+    process = Popen(started, stdout=PIPE, stderr=PIPE)
     # Into the first epoch of the one, and the second of the other, which has no bar without a tty.
     output, sign = (
         (process.stderr, b"epoch 1") if example == "mnist_mlp" else (process.stdout, b" 1 ")
