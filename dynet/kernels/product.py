@@ -326,11 +326,22 @@ def product(
 
 
 @njit(cache=True, nogil=True)
-def _dot_to(a, a_row, a_step, b, out, row, rows, column, columns):
-    """A part of ``a.dot(b)``: so many rows and columns of it, from these on.
+def _small_dot_to(a, b, out):
+    rows, steps = a.shape
+    columns = b.shape[1]
+    if b.shape[0] != steps or out.shape != (rows, columns):
+        raise ValueError("dot: the shapes do not fit")
+    a, b, out = a.reshape(a.size), b.reshape(b.size), out.reshape(out.size)
+    product(
+        a, 0, 0, steps, 1, b, 0, 0, columns, out, 0, columns, rows, columns, 1, steps, False
+    )  # fmt: skip
 
-    The first two are vectors, ``a`` with its rows and steps so far apart; ``b`` and ``out`` are
-    matrices.
+
+@njit(cache=True, nogil=True)
+def _part_of_dot_to(a, a_row, a_step, b, out, row, rows, column, columns):
+    """Of ``a.dot(b)`` so many rows and columns, from these on.
+
+    The first one is a vector, with its rows and steps so far apart; ``b`` and ``out`` are matrices.
     """
     steps, width = b.shape
     if out.shape[1] != width or column + columns > width:
@@ -353,38 +364,42 @@ def dot(a, b):
         and a.dtype in COMPILED
         and a.dtype == b.dtype
         and a.ndim == b.ndim == 2
-        and a.shape[1] == b.shape[0]
         and len(a) > 1
     ):
         rows, steps = a.shape
         columns = b.shape[1]
+        if len(b) != steps:
+            return a.dot(b)  # which says what is wrong
         if rows >= WORTH_A_COPY and not b.flags.c_contiguous:
             b = np.ascontiguousarray(b)
-        by_rows = a.flags.c_contiguous
-        if b.flags.c_contiguous and (by_rows or a.flags.f_contiguous):
-            out = np.empty((rows, columns), a.dtype)
-            vector, row, step = (a, steps, 1) if by_rows else (a.T, 1, rows)
-            vector = vector.reshape(-1)
-            if 2 * rows * steps * columns < SMALL_PRODUCT:
-                _dot_to(vector, row, step, b, out, 0, rows, 0, columns)
-            elif rows >= columns:
-                share(
-                    lambda first, last: _dot_to(
-                        vector, row, step, b, out, first, last - first, 0, columns
-                    ),
-                    rows,
-                    available_cores(),
-                )
-            else:
-                share(
-                    lambda first, last: _dot_to(
-                        vector, row, step, b, out, 0, rows, first, last - first
-                    ),
-                    columns,
-                    available_cores(),
-                )
-            return out
+        if b.flags.c_contiguous:
+            by_rows = a.flags.c_contiguous
+            small = 2 * rows * steps * columns < SMALL_PRODUCT
+            if by_rows and small:
+                out = np.empty((rows, columns), a.dtype)
+                _small_dot_to(a, b, out)
+                return out
+            if by_rows or a.flags.f_contiguous:
+                return _large_dot(a, by_rows, b, 1 if small else available_cores())
     return a.dot(b)
+
+
+def _large_dot(a, by_rows, b, threads):
+    """``dot``, in parts for each thread: of the rows, or of the columns where they are more."""
+    (rows, steps), columns = a.shape, b.shape[1]
+    out = np.empty((rows, columns), a.dtype)
+    vector, row, step = (a, steps, 1) if by_rows else (a.T, 1, rows)
+    vector = vector.reshape(-1)
+
+    def some_rows(i, end):
+        _part_of_dot_to(vector, row, step, b, out, i, end - i, 0, columns)
+
+    def some_columns(j, end):
+        _part_of_dot_to(vector, row, step, b, out, 0, rows, j, end - j)
+
+    work, n = (some_rows, rows) if rows >= columns else (some_columns, columns)
+    share(work, n, threads)
+    return out
 
 
 class Turned:

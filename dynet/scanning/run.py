@@ -313,10 +313,10 @@ class Run:
                 shared[a] = _vector(gy[::-1] if self.reverse else gy)
             elif a.role == "gx":
                 x = self.xs[a.i]
-                shared[a] = np.empty(length * math.prod(x.shape[1:]), x.dtype)
+                shared[a] = buffer(length * math.prod(x.shape[1:]), x.dtype)
             elif a.role == "rows":
                 v = program.terms[a.i].refs[1].value
-                shared[a] = np.empty(length * math.prod(v.shape), v.dtype)
+                shared[a] = buffer(length * math.prod(v.shape), v.dtype)
             elif (a.role, a.i) in arrays and a.role != "external":
                 shared[a] = arrays[a.role, a.i]
             else:
