@@ -125,16 +125,21 @@ def seconds(f: Callable, *args: Any) -> float:
 
 
 def seconds_in_a_row(f: Callable, *args: Any) -> float:
-    """How long a call takes that follows upon others, which last as long as the pause before did.
+    """How long a call takes that follows upon others; see ``last_in_a_row``."""
+    return last_in_a_row(lambda: seconds(f, *args))
+
+
+def last_in_a_row(measure: Callable) -> Any:
+    """What a measurement gives that follows upon others, which last as long as the pause before.
 
     After a pause a machine has to wake up first: its caches, its clock, threads that sleep. That
     would be most of what a short call takes, and is not what a loop of them takes.
     """
     end = time.perf_counter() + PAUSE
-    f(*args)
+    measure()
     while time.perf_counter() < end:
-        f(*args)
-    return seconds(f, *args)
+        measure()
+    return measure()
 
 
 def summary(values: Iterable[float]) -> dict[str, float]:

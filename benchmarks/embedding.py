@@ -17,7 +17,6 @@ the rows that were looked up, each once, which is what optimizers take. What it 
 the array of them, for who asks for ``grad``, stands beside.
 """
 
-import time
 from functools import partial
 
 from . import common
@@ -35,14 +34,6 @@ def backward(contender, batch):
     return seconds, 0.0 if table is None else common.seconds(lambda: table.grad)
 
 
-def backward_in_a_row(contender, batch):
-    """The same of one that follows upon others (see ``common.seconds_in_a_row``)."""
-    end = time.perf_counter() + common.PAUSE
-    while time.perf_counter() < end:
-        backward(contender, batch)
-    return backward(contender, batch)
-
-
 def measure_network(network, args):
     """By contender, what its backward takes in ms, by what it is given, and the table's share."""
     weights, *data = make_task(network, *SIZE, args.words)
@@ -56,7 +47,10 @@ def measure_network(network, args):
     batches = {key: contender.prepare(*data) for key, contender in made.items()}
     with_table = {key: contender for key, contender in made.items() if "table" in key}
     check_gradients(with_table, batches)
-    turns = {key: partial(backward_in_a_row, made[key], batches[key]) for key in made}
+    turns = {
+        key: partial(common.last_in_a_row, partial(backward, made[key], batches[key]))
+        for key in made
+    }
     common.interleave(turns, args.warmup)
     common.settle()
     times = common.interleave(turns, args.batches)

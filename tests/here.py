@@ -8,18 +8,22 @@ from subprocess import CompletedProcess
 from unittest import mock
 
 
+def run_script(path, *options):
+    """Runs a script with options; where it exits, it raises."""
+    with (
+        mock.patch.object(sys, "argv", [str(path), *map(str, options)]),
+        mock.patch("gc.freeze"),  # here there is more after it
+    ):
+        runpy.run_path(str(path), run_name="__main__")
+
+
 def run_here(path, *options):
     """Runs a script with options; gives its exit status and what it says."""
     arguments, status = [str(path), *map(str, options)], 0
     stdout, stderr = io.StringIO(), io.StringIO()
-    with (
-        mock.patch.object(sys, "argv", arguments),
-        contextlib.redirect_stdout(stdout),
-        contextlib.redirect_stderr(stderr),
-        mock.patch("gc.freeze"),  # here there is more after it
-    ):
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         try:
-            runpy.run_path(str(path), run_name="__main__")
+            run_script(path, *options)
         except SystemExit as end:
             status = end.code
             if isinstance(status, str):

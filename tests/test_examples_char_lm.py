@@ -2,30 +2,27 @@
 
 import json
 import os
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from here import run_script
 
-EXAMPLE = str(Path(__file__).parents[1] / "examples" / "char_lm.py")
+EXAMPLE = Path(__file__).parents[1] / "examples" / "char_lm.py"
 SMALL = {"--hidden": 16, "--batchsize": 4, "--steps": 16, "--epochs": 2, "--report": 20}
 SMALL |= {"--sample": 9, "--dropout": 0.1, "--lr": 0.02}
 SONG = "fa la la la, " * 200  # 2,340 characters to learn from: 36 updates an epoch
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(capsys, tmp_path):
     """Runs the example as a user does, and gives what it prints."""
 
     def run(out, **options):
         (tmp_path / "song.txt").write_text(SONG)
         options = {f"--{name}": value for name, value in options.items()}
         options = {"--data": tmp_path / "song.txt", "--out": out} | SMALL | options
-        words = [str(word) for option in options.items() for word in option]
-        monkeypatch.setattr(sys, "argv", ["char_lm.py", *words])
-        runpy.run_path(EXAMPLE, run_name="__main__")
+        run_script(EXAMPLE, *[word for option in options.items() for word in option])
         return capsys.readouterr().out
 
     return run

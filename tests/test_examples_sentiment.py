@@ -3,24 +3,22 @@
 import json
 import os
 import re
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from here import run_script
 
-EXAMPLE = str(Path(__file__).parents[1] / "examples" / "sentiment.py")
+EXAMPLE = Path(__file__).parents[1] / "examples" / "sentiment.py"
 SMALL = ["--hidden", "8", "--embedding", "8", "--epochs", "2", "--lr", "0.03", "--dropout", "0.1"]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(capsys):
     """Runs the example as a user does, and gives what it prints."""
 
     def run(out, *options):
-        monkeypatch.setattr(sys, "argv", ["sentiment.py", "--out", *map(str, [out, *options])])
-        runpy.run_path(EXAMPLE, run_name="__main__")
+        run_script(EXAMPLE, "--out", out, *options)
         return capsys.readouterr().out
 
     return run

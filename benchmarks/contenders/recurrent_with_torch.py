@@ -1,5 +1,6 @@
 """The recurrent networks in PyTorch: cells in a Python loop, and modules for whole sequences."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import torch
@@ -29,6 +30,11 @@ def relu(p, state, x):
 
 
 HAND_WRITTEN = {"lstm": lstm, "gru": gru, "relu": relu}
+CELLS = {
+    **{"lstm": nn.LSTMCell, "gru": nn.GRUCell},
+    "relu": partial(nn.RNNCell, nonlinearity="relu"),
+}
+SEQUENCES = {"lstm": nn.LSTM, "gru": nn.GRU, "relu": partial(nn.RNN, nonlinearity="relu")}
 
 
 class Hand:
@@ -83,48 +89,35 @@ class Hand:
 class Cell(Hand):
     """The library's cell in a Python loop."""
 
+    kinds = CELLS
+    layer = ""  # behind the names of its parameters
+
     def make(self, network, weights):
-        features = weights["W"].shape[1]
-        if network == "lstm":
-            self.cell = cell = nn.LSTMCell(features, self.hidden)
-        elif network == "gru":
-            self.cell = cell = nn.GRUCell(features, self.hidden)
-        else:
-            self.cell = cell = nn.RNNCell(features, self.hidden, nonlinearity="relu")
-        nn.init.zeros_(cell.bias_hh)
-        parameters = {"W": cell.weight_ih, "U": cell.weight_hh, "b": cell.bias_ih}
+        self.module = module = self.kinds[network](weights["W"].shape[1], self.hidden)
+        W, U, b, bu = [
+            getattr(module, name + self.layer)
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        ]
+        nn.init.zeros_(bu)
+        parameters = {"W": W, "U": U, "b": b}
         if network == "gru":
-            parameters["bu"] = cell.bias_hh
+            parameters["bu"] = bu
         if network == "lstm":
-            return parameters, lambda state, x: cell(x, state)
-        return parameters, lambda state, x: (cell(x, *state),)
+            return parameters, lambda state, x: module(x, state)
+        return parameters, lambda state, x: (module(x, *state),)
 
     def cleared(self):
-        return self.cell.parameters()
+        return self.module.parameters()
 
 
-class Whole(Hand):
+class Whole(Cell):
     """The library's module for the whole sequence."""
 
-    def make(self, network, weights):
-        features = weights["W"].shape[1]
-        if network == "lstm":
-            self.rnn = rnn = nn.LSTM(features, self.hidden)
-        elif network == "gru":
-            self.rnn = rnn = nn.GRU(features, self.hidden)
-        else:
-            self.rnn = rnn = nn.RNN(features, self.hidden, nonlinearity="relu")
-        nn.init.zeros_(rnn.bias_hh_l0)
-        parameters = {"W": rnn.weight_ih_l0, "U": rnn.weight_hh_l0, "b": rnn.bias_ih_l0}
-        if network == "gru":
-            parameters["bu"] = rnn.bias_hh_l0
-        return parameters, None
-
-    def cleared(self):
-        return self.rnn.parameters()
+    kinds = SEQUENCES
+    layer = "_l0"
 
     def outputs(self, xs):
-        return self.rnn(xs)[0]
+        return self.module(xs)[0]
 
 
 class EmbeddingLoop(Cell):

@@ -381,6 +381,7 @@ class Repeat(Function):
             x = np.expand_dims(x, self.axis + 1)
             x = np.broadcast_to(x, (*before, self.length, repeats, *after))
             return x.reshape(*before, self.length * repeats, *after)
+        # CuPy takes no array of numbers.
         return np.repeat(x, repeats if type(x) is np.ndarray else repeats.tolist(), self.axis)
 
     def backward(self, gy):

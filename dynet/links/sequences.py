@@ -18,7 +18,7 @@ from ..backend import get_array_module, is_array, is_integer
 from ..functions.activation import relu, tanh
 from ..functions.arithmetic import where
 from ..functions.array import swapaxes
-from ..functions.checks import described, not_negative, real
+from ..functions.checks import described, not_negative
 from ..functions.connection import linear
 from ..functions.indexing import get_item
 from ..functions.joining import concat, pad_sequence, stack
@@ -29,6 +29,7 @@ from ..link import Link
 from ..parameter import Parameter
 from ..scanning import Recurrence
 from ..variable import Variable
+from .recurrent_cells import EachGate
 from .sizes import check_size, sized
 
 # The inputs of all time steps are multiplied at once, in one product, if there are fewer sequences
@@ -42,7 +43,7 @@ def _is_array(x):
     return isinstance(x, Variable) or is_array(x)
 
 
-def _over_time(formula, apart=False):
+class _OverTime(Recurrence):
     """The recurrence of one kind of network.
 
     Args:
@@ -52,17 +53,19 @@ def _over_time(formula, apart=False):
             to what the input contributes.
     """
 
-    def step(state, x, W_hh, *others):
+    def __init__(self, formula, apart=False):
+        super().__init__(self._take_step)
+        self.formula, self.apart = formula, apart
+
+    def _take_step(self, state, x, W_hh, *others):
         x, going = x
-        b_hh, *others = others if apart else (None, *others)
+        b_hh, *others = others if self.apart else (None, *others)
         if others:  # W_ih and b_ih: x is not multiplied yet
             x = linear(x, *others)
-        new = formula(state, x, linear(state[0], W_hh, b_hh))
+        new = self.formula(state, x, linear(state[0], W_hh, b_hh))
         if going is not None:
             new = tuple([where(going, s, old) for s, old in zip(new, state, strict=True)])
         return new, new[0]
-
-    return Recurrence(step)
 
 
 def _lstm_step(state, x, u):
@@ -83,8 +86,7 @@ class _NStep(Link):
     _gates = 1
     _directions = ("",)
     _states: tuple[str, ...] = ("hx",)
-    _apart = False
-    _recurrence: Recurrence
+    _recurrence: _OverTime
 
     def __init__(
         self,
@@ -100,7 +102,7 @@ class _NStep(Link):
         check_size(who, n_layers=n_layers, out_size=out_size)
         if in_size is not None:
             check_size(who, in_size=in_size)
-        self.n_layers, self.in_size, self.out_size = n_layers, in_size, out_size
+        self.n_layers, self.out_size = n_layers, out_size
         self.dropout = not_negative(who, dropout=dropout)
         if self.dropout >= 1:
             raise ValueError(f"{who}: dropout is {dropout}, expected a number from 0 up to 1")
@@ -135,7 +137,8 @@ class _NStep(Link):
         else:
             x = xs
             lengths = self._check_array(x, lengths)
-        self._check_device(x)
+        for name, array in ("xs", x), *zip(self._states, states, strict=True):
+            self._check_device(name, array)
         steps, n = x.shape[:2]
         going = None  # whether a sequence is not over yet; None if all are of one length
         if lengths is not None and min(lengths) < steps:
@@ -172,8 +175,7 @@ class _NStep(Link):
         W_ih, W_hh, b_ih, b_hh = [
             getattr(self, name + place) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         ]
-        weights = [W_hh, b_hh] if self._apart else [W_hh]
-        b = b_ih if self._apart else b_ih + b_hh
+        weights, b = ([W_hh, b_hh], b_ih) if self._recurrence.apart else ([W_hh], b_ih + b_hh)
         if x.shape[1] < FEW_ROWS or W_ih.array.nbytes + W_hh.array.nbytes > MANY_BYTES:
             x = linear(x, W_ih, b, n_batch_axes=2)
         else:
@@ -203,11 +205,6 @@ class _NStep(Link):
                 raise ValueError(
                     f"{who}: {name} has shape {state.shape}, expected {shape}: layers times "
                     f"directions, sequences, units (xs: {n} sequences)"
-                )
-            elif get_array_module(state) is not xp:
-                raise ValueError(
-                    f"{who}: {name} is an array of {get_array_module(state).__name__}, xs of "
-                    f"{xp.__name__}; expected both on one device"
                 )
             made.append(state)
         return made
@@ -273,12 +270,14 @@ class _NStep(Link):
                 )
         return list(given)
 
-    def _check_device(self, x):
-        modules = [get_array_module(a).__name__ for a in (x, self.weight_hh_l0)]
-        if modules[0] != modules[1]:
+    def _check_device(self, name, array):
+        if array is None:
+            return
+        its, ours = [get_array_module(a).__name__ for a in (array, self.weight_hh_l0)]
+        if its != ours:
             raise ValueError(
-                f"{type(self).__name__}: xs is an array of {modules[0]}, the parameters are of "
-                f"{modules[1]}; expected both on one device"
+                f"{type(self).__name__}: {name} is an array of {its}, the parameters are of "
+                f"{ours}; expected both on one device"
             )
 
     def _check_width(self, name, x):
@@ -301,7 +300,8 @@ class NStepLSTM(_NStep):
         initialW: an initializer for all weights; ``LeCunNormal()`` by default.
         initial_bias: an initializer, number or array ``(4H,)`` for every ``bias_ih``; by default 0,
             and ``forget_bias_init`` for the forget gates. ``bias_hh`` starts at 0.
-        forget_bias_init: what the forget gates' biases start from; 1 by default.
+        forget_bias_init: an initializer, number or array ``(H,)`` for the forget gates' biases; 1
+            by default.
 
     Attributes:
         weight_ih_l0, weight_hh_l0 (Parameter): ``(4H, in)`` and ``(4H, H)``, blocks ``i, f, g, o``;
@@ -325,7 +325,7 @@ class NStepLSTM(_NStep):
 
     _gates = 4
     _states = ("hx", "cx")
-    _recurrence = _over_time(_lstm_step)
+    _recurrence = _OverTime(_lstm_step)
 
     def __init__(
         self,
@@ -335,13 +335,10 @@ class NStepLSTM(_NStep):
         dropout: float = 0.0,
         initialW: Any = None,
         initial_bias: Any = None,
-        forget_bias_init: float = 1.0,
+        forget_bias_init: Any = 1,
     ):
-        who = type(self).__name__
         if initial_bias is None:
-            check_size(who, out_size=out_size)
-            initial_bias = np.zeros(4 * out_size)
-            initial_bias[out_size : 2 * out_size] = real(who, forget_bias_init=forget_bias_init)
+            initial_bias = EachGate("forget_bias_init", [0, forget_bias_init, 0, 0])
         super().__init__(n_layers, in_size, out_size, dropout, initialW, initial_bias)
 
     def forward(
@@ -437,8 +434,7 @@ class NStepGRU(_OneState):
     """
 
     _gates = 3
-    _apart = True
-    _recurrence = _over_time(_gru_step, apart=True)
+    _recurrence = _OverTime(_gru_step, apart=True)
 
 
 class NStepBiGRU(NStepGRU):
@@ -476,7 +472,7 @@ class NStepRNNTanh(_OneState):
     Source: Elman, "Finding Structure in Time", Cognitive Science 14 (1990).
     """
 
-    _recurrence = _over_time(lambda state, x, u: (tanh(x + u),))
+    _recurrence = _OverTime(lambda state, x, u: (tanh(x + u),))
 
 
 class NStepBiRNNTanh(NStepRNNTanh):
@@ -505,7 +501,7 @@ class NStepRNNReLU(NStepRNNTanh):
     Units", 2015, https://arxiv.org/abs/1504.00941
     """
 
-    _recurrence = _over_time(lambda state, x, u: (relu(x + u),))
+    _recurrence = _OverTime(lambda state, x, u: (relu(x + u),))
 
 
 class NStepBiRNNReLU(NStepRNNReLU):

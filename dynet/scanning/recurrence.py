@@ -146,12 +146,8 @@ def _held(constant):
 
 def _again(steps, constants, known):
     """The last carry and the ys; ``None`` if a kernel refused: the plain loop will say why."""
-    state = random.get_state()
     used = [constants[i] for i in known.order]
     externals = [(raw(c), getattr(c, "node", None)) for c in used]
-    run = Run(known.plan, steps, externals, state)
+    run = Run(known.plan, steps, externals, random.get_state())
     outputs = run.forward(steps.length)
-    if outputs is None:
-        return None
-    random.reserve(steps.length * known.plan.program.trace.drawn())
-    return on_tape(run, outputs)
+    return None if outputs is None else on_tape(run, outputs)

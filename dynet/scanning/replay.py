@@ -97,7 +97,6 @@ def attempt(steps) -> Outcome:
         reason = "the step cannot be compiled: a kernel refuses what it is given"
         return Outcome(False, carry, ys, 2, reason, refused=True)
     random.set_state(state)
-    random.reserve(steps.length * plan.program.trace.drawn())
     return Outcome(True, *on_tape(run, outputs), steps.length, run=run)
 
 
@@ -113,7 +112,11 @@ def _again(v):
 
 
 def on_tape(run, outputs):
-    """The outputs as Variables: the leaves of the last carry, and those of ys."""
+    """The outputs of all steps as Variables: the leaves of the last carry, and those of ys.
+
+    The random numbers that the steps drew are drawn.
+    """
+    random.reserve(run.steps.length * run.plan.program.trace.drawn())
     run.outputs_like = [(y.shape, y.dtype) for y in outputs]
     want = (*run.plan.want.returned, *run.plan.want.ys)
     if not run.plan.backprop:
