@@ -26,7 +26,7 @@ class StandIn:
 
 def is_array(x: Any) -> bool:
     """Whether ``x`` is a NumPy or CuPy array, or stands for one."""
-    return isinstance(x, (np.ndarray, StandIn)) or _is_cupy(x)
+    return isinstance(x, (np.ndarray, StandIn)) or is_cupy(x)
 
 
 def is_integer(x: Any) -> bool:
@@ -34,7 +34,8 @@ def is_integer(x: Any) -> bool:
     return isinstance(x, (int, np.integer)) and not isinstance(x, bool)
 
 
-def _is_cupy(x: Any) -> bool:
+def is_cupy(x: Any) -> bool:
+    """Whether ``x`` is an array of CuPy's, which nothing needs to be imported to know."""
     return type(x).__module__.partition(".")[0] == "cupy"
 
 
@@ -49,7 +50,7 @@ def get_array_module(*xs: Any):
     'numpy'
     """
     for x in xs:
-        if _is_cupy(x) or _is_cupy(getattr(x, "array", None)):
+        if is_cupy(x) or is_cupy(getattr(x, "array", None)):
             import cupy  # only where a CuPy array already exists
 
             return cupy
@@ -98,7 +99,7 @@ class Device:
     def send(self, array):
         """The array on this device: itself where it is there already, else a copy."""
         if self._cuda is None:
-            return array.get() if _is_cupy(array) else array
+            return array.get() if is_cupy(array) else array
         with self._cuda:
             return self.xp.asarray(array)
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from ..function import Function
-from ..kernels.arithmetic import compiled, each
+from ..kernels.arithmetic import each, each_runs
 from .checks import check_floating
 
 
@@ -41,7 +41,7 @@ class Elementary(Function):
     def forward(self, x):
         if type(x) is not np.ndarray or x.dtype.kind != "f":
             check_floating(public_name(self), x=x)
-        if self.value_kernel is not None and compiled(x):
+        if self.value_kernel is not None and each_runs(self.value_kernel, x):
             y = each(self.value_kernel, (x,), self.settings)
         else:
             y = self.value(x)
@@ -51,8 +51,9 @@ class Elementary(Function):
 
     def backward(self, gy):
         (saved,) = self.saved
-        if self.gradient_kernel is not None and compiled(saved, gy):
-            return each(self.gradient_kernel, (saved, gy), self.settings)
+        kernel = self.gradient_kernel
+        if kernel is not None and each_runs(kernel, saved, gy):
+            return each(kernel, (saved, gy), self.settings)
         return gy * self.slope(saved)
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 from numba import njit
 
-from ..backend import StandIn
+from ..backend import StandIn, get_array_module, is_cupy
+from .cuda import launch, twin_of
 
 # What kernels compute with. NumPy has one object for each, so that a look here costs little.
 COMPILED = np.dtype(np.float32), np.dtype(np.float64)
@@ -18,9 +19,11 @@ def compiled(*arrays) -> bool:
 
 
 def runnable(*arrays) -> bool:
-    """Whether ``run`` takes these arrays: those that are ``compiled``, and stand-ins for them."""
+    """Whether ``run`` takes these arrays: NumPy's or CuPy's, of float32 or float64, or stand-ins."""
     for a in arrays:
-        if (type(a) is not np.ndarray and not isinstance(a, StandIn)) or a.dtype not in COMPILED:
+        if type(a) is not np.ndarray and not isinstance(a, StandIn) and not is_cupy(a):
+            return False
+        if a.dtype not in COMPILED:
             return False
     return True
 
@@ -28,12 +31,13 @@ def runnable(*arrays) -> bool:
 def run(kernel, arrays, outputs, settings=(), by_rows=False) -> list:
     """What a kernel writes; where arrays stand in for others, what it would write.
 
-    So a function whose kernel is called here works in a compiled ``scan`` too.
+    So a function whose kernel is called here works in a compiled ``scan`` too. On arrays of CuPy's
+    the kernel's twin runs, which every kernel that comes here has.
 
     Args:
         kernel: a compiled function of the arrays, the settings, and the arrays to write into, all
             contiguous. It returns nothing; or it returns -1, and something else where it refuses
-            what it was given.
+            what it was given. Its twin cannot refuse: it writes NaN there.
         arrays: its arrays.
         outputs: the shape and dtype of each array that it writes.
         settings: numbers.
@@ -47,11 +51,26 @@ def run(kernel, arrays, outputs, settings=(), by_rows=False) -> list:
     for a in arrays:
         if isinstance(a, StandIn):
             return a.run(kernel, arrays, outputs, settings, by_rows)
+    if type(arrays[0]) is not np.ndarray:
+        xp = get_array_module(arrays[0])
+        written = [xp.empty(shape, dtype) for shape, dtype in outputs]
+        launch(kernel, arrays, written, settings)
+        return written
     written = [np.empty(shape, dtype) for shape, dtype in outputs]
     status = kernel(*map(np.ascontiguousarray, arrays), *settings, *written)
     if status is not None and status != -1:
         raise ValueError(f"{kernel.__name__} refused what it was given: it returned {status}")
     return written
+
+
+def each_runs(kernel, *arrays) -> bool:
+    """Whether ``each`` takes these arrays: those that are ``compiled``, or CuPy's for a twin."""
+    for a in arrays:
+        if type(a) is not np.ndarray and not (is_cupy(a) and twin_of(kernel)):
+            return False
+        if a.dtype not in COMPILED:
+            return False
+    return True
 
 
 def check_compiled(function: str, x) -> None:
@@ -61,7 +80,7 @@ def check_compiled(function: str, x) -> None:
 
 
 def each(kernel, arrays, settings=()):
-    """What a kernel makes of the elements of arrays of one shape.
+    """What a kernel, or its twin on the GPU, makes of the elements of arrays of one shape.
 
     Args:
         kernel: a compiled function of a vector for each array, the settings, and a vector to
@@ -70,6 +89,10 @@ def each(kernel, arrays, settings=()):
         settings: numbers, which are passed on in that dtype.
     """
     first = arrays[0]
+    if type(first) is not np.ndarray:
+        y = get_array_module(first).empty(first.shape, first.dtype)
+        launch(kernel, arrays, [y], list(map(first.dtype.type, settings)))
+        return y
     y = np.empty(first.shape, first.dtype)
     if settings or len(arrays) > 2:
         kernel(*[a.ravel() for a in arrays], *map(first.dtype.type, settings), y.reshape(-1))
