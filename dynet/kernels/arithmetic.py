@@ -19,7 +19,7 @@ def compiled(*arrays) -> bool:
 
 
 def runnable(*arrays) -> bool:
-    """Whether ``run`` takes these arrays: NumPy's or CuPy's, of float32 or float64, or stand-ins."""
+    """Whether ``run`` takes these: NumPy's or CuPy's arrays, float32 or float64, and stand-ins."""
     for a in arrays:
         if type(a) is not np.ndarray and not isinstance(a, StandIn) and not is_cupy(a):
             return False

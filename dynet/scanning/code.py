@@ -308,47 +308,10 @@ class _Writer:
 
     def body(self, alive, roots):
         self.lines = []
-        readers = {}
-        for v in alive:
-            for ref in v.operands:
-                if isinstance(ref, Ref):
-                    readers.setdefault(ref.value.number, []).append((v, ref))
+        readers = readers_of(alive)
         needed = {r.value.number for r in roots}
-        done, group = [], []
-        for v in alive:
-            if v.kind in GIVEN or v.kind == "output":
-                continue
-            members = {m.number for m in group}
-            own = [r for r in v.operands if isinstance(r, Ref) and r.value.number in members]
-            if v.kind == "map":
-                fits = group and v.shape == group[0].shape and v.batch == group[0].batch
-                if not fits or not all(r.whole for r in own):
-                    if group:
-                        done.append(group)
-                    group = []
-                group.append(v)
-            else:
-                if own:
-                    done.append(group)
-                    group = []
-                done.append([v])
-        if group:
-            done.append(group)
-        # Sums that are only added to a term need no place of their own.
-        alone = {}
-        for ref in roots:
-            alone[ref.value.number] = alone.get(ref.value.number, 0) + 1
-        sums = [t.refs[0].value for t in self.program.terms if t.kind == "sum"]
-        self.summed = [
-            v
-            for v in sums
-            if v.kind == "reduce"
-            and v.settings[0] == "add"
-            and v.settings[1] > 0
-            and alone.get(v.number) == 1
-            and v.number not in readers
-        ]
-        done = [g for g in done if g[0] not in self.summed]
+        self.summed = summed_alone(self.program, roots, readers)
+        done = [g for g in groups_of(alive) if g[0] not in self.summed]
         self.spare_copies_of_carry(done)
         self.spare_copies_of_parts(done, readers, needed)
         for group in done:
@@ -729,6 +692,57 @@ class _Writer:
         expression, t = self.bases[at]
         place = f"{name}, {expression.format(t=t.replace('t', 'start'))}{offset}"
         return place, f"{_row_size(v)}" if v.batch is None else f"total * {_row_size(v)}"
+
+
+def readers_of(alive: list) -> dict:
+    """Of values by number: the values that are computed from them, each with the view it takes."""
+    readers = {}
+    for v in alive:
+        for ref in v.operands:
+            if isinstance(ref, Ref):
+                readers.setdefault(ref.value.number, []).append((v, ref))
+    return readers
+
+
+def groups_of(alive: list) -> list:
+    """What is computed in one go: element by element what has one shape; all else alone."""
+    done, group = [], []
+    for v in alive:
+        if v.kind in GIVEN or v.kind == "output":
+            continue
+        members = {m.number for m in group}
+        own = [r for r in v.operands if isinstance(r, Ref) and r.value.number in members]
+        if v.kind == "map":
+            fits = group and v.shape == group[0].shape and v.batch == group[0].batch
+            if not fits or not all(r.whole for r in own):
+                if group:
+                    done.append(group)
+                group = []
+            group.append(v)
+        else:
+            if own:
+                done.append(group)
+                group = []
+            done.append([v])
+    if group:
+        done.append(group)
+    return done
+
+
+def summed_alone(program: Program, roots: list, readers: dict) -> list:
+    """The sums that are only added to a term, and need no place of their own."""
+    alone = {}
+    for ref in roots:
+        alone[ref.value.number] = alone.get(ref.value.number, 0) + 1
+    return [
+        v
+        for v in [t.refs[0].value for t in program.terms if t.kind == "sum"]
+        if v.kind == "reduce"
+        and v.settings[0] == "add"
+        and v.settings[1] > 0
+        and alone.get(v.number) == 1
+        and v.number not in readers
+    ]
 
 
 def _row_size(x):
