@@ -121,14 +121,14 @@ class _Writer:
     def at_time(self, name, v, t="t"):
         """The place of a step in an array with time first."""
         place = "{t}" if v.batch is None else "({t} * total + first)"
-        expression = f"{place} * {_row_size(v)}"
+        expression = f"{place} * {row_size(v)}"
         return self.base(f"{name}_at" if t == "t" else f"{name}_to", expression, t)
 
     def at_rows(self, name, v):
         """The place of the rows in an array without time."""
         if v.batch is None:
             return "0"
-        return self.base(f"{name}_at", f"first * {_row_size(v)}")
+        return self.base(f"{name}_at", f"first * {row_size(v)}")
 
     def base(self, name, expression, t="t"):
         self.bases[name] = expression, t
@@ -136,7 +136,7 @@ class _Writer:
 
     def size(self, v):
         """How many elements the rows that are worked on have of it, as text."""
-        return f"{_row_size(v)}" if v.batch is None else f"rows * {_row_size(v)}"
+        return f"{row_size(v)}" if v.batch is None else f"rows * {row_size(v)}"
 
     def home(self, v: Value):
         """The name of the array where a value is, and its place there."""
@@ -244,7 +244,7 @@ class _Writer:
                     v = ref.value
                     if v.late and v.kind not in GIVEN and v.number not in self.homes:
                         name = f"b{v.number}"
-                        self.blocks[name] = _row_size(v) * v.dtype.itemsize
+                        self.blocks[name] = row_size(v) * v.dtype.itemsize
                         self.prologue.append(
                             f"{name} = np.empty(block * {self.size(v)}, {numpy_name(v.dtype)})"
                         )
@@ -310,7 +310,7 @@ class _Writer:
         self.lines = []
         readers = readers_of(alive)
         needed = {r.value.number for r in roots}
-        self.summed = summed_alone(self.program, roots, readers)
+        self.summed = only_summed(self.program, roots, readers)
         done = [g for g in groups_of(alive) if g[0] not in self.summed]
         self.spare_copies_of_carry(done)
         self.spare_copies_of_parts(done, readers, needed)
@@ -565,7 +565,7 @@ class _Writer:
     def write_placed(self, v):
         covered = np.zeros(math.prod(v.shape), int)
         for (offset, strides), ref in zip(v.settings, v.operands, strict=True):
-            np.add.at(covered, _positions(offset, strides, ref.shape), 1)
+            np.add.at(covered, positions_of(offset, strides, ref.shape), 1)
         if not (covered == 1).all():
             (index,), depth = self.nest(v.shape, v.batch, [v.ref.strides])
             self.line(f"put({self.element(v.ref, index)}, {_literal(0, v.dtype.char)})")
@@ -587,7 +587,7 @@ class _Writer:
 
     def write_taken(self, v):
         x, positions = v.operands
-        n, row = math.prod(positions.shape), _row_size(x)
+        n, row = math.prod(positions.shape), row_size(x)
         self.table_loop(v, positions)
         at = f"i * {row} + get({self.element(positions, 'j')})"
         self.line(f"put({self.element(v.ref, f'i * {n} + j')}, {self.read(x, at)})")
@@ -595,7 +595,7 @@ class _Writer:
 
     def write_scattered(self, v):
         gy, positions = v.operands
-        n, row = math.prod(positions.shape), _row_size(v.ref)
+        n, row = math.prod(positions.shape), row_size(v.ref)
         (index,), depth = self.nest(v.shape, v.batch, [v.ref.strides])
         self.line(f"put({self.element(v.ref, index)}, {_literal(0, v.dtype.char)})")
         self.close(depth)
@@ -687,11 +687,11 @@ class _Writer:
         if name in self.blocks:
             return f"{name}, 0{offset}", self.size(v)
         if self.is_still(v):
-            first = "0" if v.batch is None else f"first * {_row_size(v)}"
+            first = "0" if v.batch is None else f"first * {row_size(v)}"
             return f"{name}, {first}{offset}", 0
         expression, t = self.bases[at]
         place = f"{name}, {expression.format(t=t.replace('t', 'start'))}{offset}"
-        return place, f"{_row_size(v)}" if v.batch is None else f"total * {_row_size(v)}"
+        return place, f"{row_size(v)}" if v.batch is None else f"total * {row_size(v)}"
 
 
 def readers_of(alive: list) -> dict:
@@ -729,7 +729,7 @@ def groups_of(alive: list) -> list:
     return done
 
 
-def summed_alone(program: Program, roots: list, readers: dict) -> list:
+def only_summed(program: Program, roots: list, readers: dict) -> list:
     """The sums that are only added to a term, and need no place of their own."""
     alone = {}
     for ref in roots:
@@ -745,12 +745,12 @@ def summed_alone(program: Program, roots: list, readers: dict) -> list:
     ]
 
 
-def _row_size(x):
+def row_size(x):
     """How many elements a row of a value or a view has; all, if there are no rows."""
     return math.prod([n for axis, n in enumerate(x.shape) if axis != x.batch])
 
 
-def _positions(offset, strides, shape):
+def positions_of(offset, strides, shape):
     positions = np.full(shape, offset)
     for axis, (stride, n) in enumerate(zip(strides, shape, strict=True)):
         index = [1] * len(shape)

@@ -59,3 +59,46 @@ FORMULAS |= {
         "floor", "ceil", "trunc", "rint", "exp2", "log2", "log10", "cbrt",
     )
 }  # fmt: skip
+
+# The same in C++, for CUDA, whose functions are for float and double.
+IN_C = {
+    "copy": "({0})",
+    "positive": "({0})",
+    "where": "({0} ? {1} : {2})",
+    "negative": "(-{0})",
+    "absolute": "({0} < {zero} ? -{0} : {0} + {zero})",  # of -0 the sum is 0
+    "square": "({0} * {0})",
+    "reciprocal": "({one} / {0})",
+    "sign": "({0} > {zero} ? {one} : ({0} < {zero} ? -{one} : {0}))",
+    "maximum": "({0} >= {1} || {0} != {0} ? {0} : {1})",
+    "minimum": "({0} <= {1} || {0} != {0} ? {0} : {1})",
+    "logical_not": "(!{0})",
+    "invert": "(!{0})",
+    "isnan": "({0} != {0})",
+    "isfinite": "({0} - {0} == {zero})",
+    "isinf": "({0} == {0} && {0} - {0} != {zero})",
+    "power": "pow({0}, {1})",
+    "fmod": "fmod({0}, {1})",
+    "floor_divide": "floor_divided({0}, {1})",
+    "remainder": "remainder_of({0}, {1})",
+    "arctan2": "atan2({0}, {1})",
+}
+IN_C["fabs"] = IN_C["absolute"]
+IN_C |= {
+    name: f"({{0}} {operator} {{1}})"
+    for name, operator in {
+        "add": "+", "subtract": "-", "multiply": "*", "divide": "/",
+        "greater": ">", "greater_equal": ">=", "less": "<", "less_equal": "<=",
+        "equal": "==", "not_equal": "!=",
+        "logical_and": "&&", "logical_or": "||", "logical_xor": "!=",
+        "bitwise_and": "&&", "bitwise_or": "||", "bitwise_xor": "!=",
+    }.items()
+}  # fmt: skip
+IN_C |= {
+    name: f"{'a' + name.removeprefix('arc') if name.startswith('arc') else name}({{0}})"
+    for name in (
+        "sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf", "erfc",
+        "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh",
+        "floor", "ceil", "trunc", "rint", "exp2", "log2", "log10", "cbrt",
+    )
+}  # fmt: skip

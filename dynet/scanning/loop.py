@@ -264,10 +264,6 @@ def obstacle_to(steps):
         return "in debug mode every function is watched as it runs"
     if {"raise", "call", "print", "log"} & set(np.geterr().values()):
         return "NumPy's errstate is to tell of what happens in its operations"
-    for leaf in (*steps.carry, *steps.xs):
-        xp = get_array_module(raw(leaf))
-        if xp is not np:
-            return f"the arrays are {xp.__name__}'s, and steps are compiled for NumPy's"
     return None
 
 

@@ -6,9 +6,11 @@ import warnings
 
 import numpy as np
 
+from ..backend import get_array_module
 from ..config import config
+from ..functions.checks import raw
 from ..terms import SPARSE
-from . import code
+from . import code, cuda_code
 from .program import build, wanted
 from .record import Obstacle, is_dynets
 from .storing import compute_again, to_store
@@ -19,20 +21,23 @@ class Plan:
     """What is known of a step's structure: its program, and the source of its loops.
 
     Attributes:
+        language (module): what writes its loops: ``code`` or ``cuda_code``.
         want: which gradients are wanted.
         backprop (bool): whether there is a backward pass.
         program: forward, and backward from all that the step gives.
         stored (set): the numbers of the values that are kept for the backward pass.
         rows: how many rows the batch has; ``None`` if they are not independent.
-        forward (Code): the loop of the steps.
-        trusted (set): which programs' gradients were compared with the tape's.
+        forward (Code, CudaCode): the loop of the steps.
+        trusted (set): which programs' gradients were compared with the tape's; on a GPU, where
+            looking at numbers makes the host wait, also ``"forward"``, once its results were.
         tolerance (float): what rounding may come to, of the largest number.
         cost (float): the work of a step, in elements.
         reads_elements (bool): whether a function has an array among its settings, whose elements
             are part of the program.
     """
 
-    def __init__(self, record, likes, carry, xs, backprop):
+    def __init__(self, language, record, likes, carry, xs, backprop):
+        self.language = language
         self.want = wanted(record, carry, xs)
         self.backprop = backprop and any(
             any(w) for w in (self.want.carry, self.want.xs, self.want.externals)
@@ -47,7 +52,7 @@ class Plan:
             self.program = self._build(gys)
         self.stored = to_store(self.program) if self.backprop else set()
         compute_again(self.program, self.stored)
-        self.forward = code.forward(self.program, self.stored)
+        self.forward = language.forward(self.program, self.stored)
         settings = [x for c in record.calls for x in c.settings.values()]
         self.reads_elements = any(_holds_array(x) for x in settings)
         self._programs, self._loops = {}, {}
@@ -96,7 +101,7 @@ class Plan:
         program = self._programs[given]
         kept = tuple([i for i, t in enumerate(program.terms) if self._stays_rows(t, length)])
         if (given, kept) not in self._loops:
-            self._loops[given, kept] = code.backward(program, self.stored, kept)
+            self._loops[given, kept] = self.language.backward(program, self.stored, kept)
         return program, self._loops[given, kept], kept
 
     def _stays_rows(self, term, length):
@@ -128,7 +133,13 @@ def plan_of(steps, record):
     }
     wants_carry = tuple([v.node is not None and backprop for v in steps.carry])
     wants_xs = tuple([getattr(x, "node", None) is not None and backprop for x in steps.xs])
+    arrays = [*map(raw, steps.carry), *map(raw, steps.xs), *[x for x, _ in record.externals]]
+    modules = {get_array_module(x) for x in arrays}
+    if len(modules) > 1:
+        raise Obstacle(f"it closes over arrays of {' and '.join(m.__name__ for m in modules)}")
+    language = code if modules <= {np} else cuda_code
     key = (
+        language,
         tuple([(c.cls, c.frozen, c.outputs, c.records) for c in record.calls]),
         record.carry,
         record.ys,
@@ -142,9 +153,6 @@ def plan_of(steps, record):
     )
     plan = _plans.get(key)
     if plan is None:
-        for x, _ in record.externals:
-            if type(x) is not np.ndarray:
-                raise Obstacle(f"it closes over an array of {type(x).__module__}, not of NumPy")
         # The arrays themselves are read at every call; a plan must not keep them.
         like = [
             (np.broadcast_to(np.empty((), x.dtype), x.shape), n and True)
@@ -155,7 +163,7 @@ def plan_of(steps, record):
             for c in record.calls
         ]
         record = record._replace(externals=like, calls=calls)
-        plan = _made(record, likes, wants_carry, wants_xs, backprop)
+        plan = _made(language, record, likes, wants_carry, wants_xs, backprop)
         # A rule of the user's may depend on what is not among its settings: it is read every time.
         if all(is_dynets(call.cls) for call in calls):
             with _lock:
@@ -184,9 +192,9 @@ def _holds_array(x):
     return isinstance(x, np.ndarray)
 
 
-def _made(record, likes, *settings):
+def _made(language, record, likes, *settings):
     try:
-        return Plan(record, likes, *settings)
+        return Plan(language, record, likes, *settings)
     except Obstacle as obstacle:
         return Obstacle(*obstacle.args)
     except Exception as error:

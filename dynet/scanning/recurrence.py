@@ -16,9 +16,9 @@ from ..function import variable_at
 from ..functions.checks import raw
 from ..variable import Variable
 from .loop import FEW, Like, Steps, obstacle_to, run_steps
+from .on_gpu import run_of
 from .plan import Plan
 from .replay import on_tape
-from .run import Run
 from .structure import Structure
 
 # Arguments of so many kinds are remembered.
@@ -148,6 +148,6 @@ def _again(steps, constants, known):
     """The last carry and the ys; ``None`` if a kernel refused: the plain loop will say why."""
     used = [constants[i] for i in known.order]
     externals = [(raw(c), getattr(c, "node", None)) for c in used]
-    run = Run(known.plan, steps, externals, random.get_state())
+    run = run_of(known.plan, steps, externals, random.get_state())
     outputs = run.forward(steps.length)
     return None if outputs is None else on_tape(run, outputs)

@@ -18,6 +18,7 @@ from ..function import Function, variable_at
 from ..functions.checks import raw
 from ..functions.util import Forget
 from ..variable import Variable
+from .on_gpu import run_of
 from .plan import plan_of
 from .record import (
     Obstacle,
@@ -89,7 +90,7 @@ def attempt(steps) -> Outcome:
         key, position = random.get_state()
         if key != state[0] or position - state[1] != 2 * plan.program.trace.drawn():
             raise Obstacle("it draws random numbers in other ways than by its functions")
-        run = Run(plan, steps, records[1].externals, state)
+        run = run_of(plan, steps, records[1].externals, state)
         outputs = run.compiled(carry, ys)
     except Obstacle as obstacle:
         return Outcome(False, carry, ys, len(ys), f"the step cannot be compiled: {obstacle}")

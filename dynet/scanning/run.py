@@ -6,6 +6,7 @@ every call; their gradients, by the tape, with those of the loop back, once for 
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 from numba.core.errors import NumbaError
@@ -40,7 +41,11 @@ class Run:
         arrays (dict): what the loop was called with, by role and number.
         steps_read: what the first two steps gave in Python; ``None`` where they did not run there.
         outputs_like (list): the shape and dtype of each output.
+        xp (module): of the arrays.
     """
+
+    xp: Any = np
+    _buffer = staticmethod(buffer)
 
     def __init__(self, plan, steps, externals, state):
         self.plan = plan
@@ -100,7 +105,19 @@ class Run:
                 found[i] = states[2]
         return found
 
+    @staticmethod
+    def _send(array, dtype):
+        """A NumPy array where the arrays are."""
+        return array.astype(dtype)
+
+    @staticmethod
+    def _fetch(array):
+        """One of the arrays as NumPy's."""
+        return array
+
     def _compare(self, found, given):
+        found = [None if a is None else self._fetch(a) for a in found]
+        given = [self._fetch(b) for b in given]
         sizes = [_largest(b) for b in given]
         for i, (a, b) in enumerate(zip(found, given, strict=True)):
             # What cancels out is rounded like its summands: those may be as large as other leaves.
@@ -143,16 +160,17 @@ class Run:
             self._read_steps()
         (carry, ys), seeds, gys = self.steps_read, {}, []
         for v, w in zip(carry, given[: len(carry)], strict=True):
-            gys.append(rng.standard_normal(v.shape).astype(v.dtype) if w else None)
+            gys.append(self._send(rng.standard_normal(v.shape), v.dtype) if w else None)
             if w and v.node is not None:
-                seeds[v.node] = _added(seeds.get(v.node), gys[-1])
+                seeds[v.node] = added(seeds.get(v.node), gys[-1])
         for i, w in enumerate(given[len(carry) :]):
             pair = [y[i] for y in ys]
-            gy = rng.standard_normal((2, *pair[0].shape)).astype(pair[0].dtype) if w else None
+            like = pair[0]
+            gy = self._send(rng.standard_normal((2, *like.shape)), like.dtype) if w else None
             gys.append(gy[::-1] if w and self.reverse else gy)
             for v, g in zip(pair, gy if w else (), strict=bool(w)):
                 if v.node is not None:
-                    seeds[v.node] = _added(seeds.get(v.node), g)
+                    seeds[v.node] = added(seeds.get(v.node), g)
         nodes = [getattr(x, "node", None) for x in self.inputs]
         targets = {n for n in nodes if n is not None}
         expected = sweep(seeds, targets, retain=None, ends=targets) if seeds else {}
@@ -162,16 +180,17 @@ class Run:
             if node is not None and gx is not None:
                 at = len(self.carry)
                 if at <= i < at + len(self.xs):  # only the first two time steps were swept
-                    full = np.zeros(self.xs[i - at].shape, gx.dtype)
+                    full = self.xp.zeros(self.xs[i - at].shape, gx.dtype)
                     full[-2:] += gx if self.reverse else 0
                     full[:2] += 0 if self.reverse else gx
                     gx = full
-                totals[node] = _added(totals.get(node), gx)
+                totals[node] = added(totals.get(node), gx)
         pairs = []
         for node, gx in totals.items():
-            gx = dense(gx)
+            gx = self._fetch(dense(gx))
             other = expected.get(node)
-            pairs.append((gx, np.zeros_like(gx) if other is None else other))
+            pairs.append((gx, np.zeros_like(gx) if other is None else self._fetch(other)))
+        seeds = {node: self._fetch(gy) for node, gy in seeds.items()}
         # What cancels out may differ by what is small for others.
         largest = max([_largest(g) for g in (*seeds.values(), *[g for _, g in pairs])], default=0)
         tolerance = self.plan.tolerance
@@ -232,27 +251,33 @@ class Run:
             outputs.append(y[::-1] if self.reverse else y)
         return outputs
 
+    @staticmethod
+    def _vector(array):
+        """The elements in one row, in an array that may be written to, as all others are."""
+        vector = np.ascontiguousarray(array).reshape(-1)
+        return vector if vector.flags.writeable else vector.copy()
+
     def _argument(self, a, length):
         plan = self.plan
         if a.role == "external":
-            return _vector(self._external(a.i).transpose(a.axes))
+            return self._vector(self._external(a.i).transpose(a.axes))
         if a.role == "x":
             x = self.xs[a.i]
             if self.reverse:
                 x = x[::-1]
-            return _vector(x[:length])
+            return self._vector(x[:length])
         if a.role == "still":
-            return _vector(self.xs[a.i][0])
+            return self._vector(self.xs[a.i][0])
         if a.role == "carry":
             return self.carry[a.i].flatten()
         if a.role == "states":
             init = self.carry[a.i]
-            states = buffer((length + 1) * init.size, init.dtype).reshape(length + 1, -1)
+            states = self._buffer((length + 1) * init.size, init.dtype).reshape(length + 1, -1)
             states[0] = init.reshape(-1)
             return states.reshape(-1)
         program = plan.program
         v = program.ys[a.i].value if a.role == "ys" else program.trace.values[a.i]
-        return buffer(length * math.prod(v.shape), v.dtype)
+        return self._buffer(length * math.prod(v.shape), v.dtype)
 
     def _external(self, i):
         constants = self.plan.program.trace.constants
@@ -296,31 +321,11 @@ class Run:
         gcarry, gys = list(gys[:n]), list(gys[n:])
         given = tuple([gy is not None for gy in (*gcarry, *gys)])
         program, loop, kept = plan.backward(given, self.steps.length)
-        shared = {}
-        for a in loop.arrays:
-            if a.role == "term":
-                continue
-            if a.role == "gcarry":
-                array, gy = self.carry[a.i], gcarry[a.i]
-                if gy is None:
-                    gy = np.zeros(array.shape, array.dtype)
-                shared[a] = gy.flatten()
-            elif a.role == "gy":
-                gy = gys[a.i]
-                if gy is None:
-                    ref = program.ys[a.i]
-                    gy = np.zeros((length, *ref.shape), ref.value.dtype)
-                shared[a] = _vector(gy[::-1] if self.reverse else gy)
-            elif a.role == "gx":
-                x = self.xs[a.i]
-                shared[a] = buffer(length * math.prod(x.shape[1:]), x.dtype)
-            elif a.role == "rows":
-                v = program.terms[a.i].refs[1].value
-                shared[a] = buffer(length * math.prod(v.shape), v.dtype)
-            elif (a.role, a.i) in arrays and a.role != "external":
-                shared[a] = arrays[a.role, a.i]
-            else:
-                shared[a] = self._argument(a, length)
+        shared = {
+            a: self._argument_back(a, program, gcarry, gys, length, arrays)
+            for a in loop.arrays
+            if a.role != "term"
+        }
 
         def arguments():
             return [
@@ -341,25 +346,15 @@ class Run:
         if any(status >= 0 for _, status in results):
             raise RuntimeError("scan: a kernel refused in the backward pass what it gave forward")
         at = {(a.role, a.i): k for k, a in enumerate(loop.arrays)}
-        gradients = []
-        for i, array in enumerate(self.carry):
-            gx = None
-            if i in program.gcarry and i in program.reached:
-                gx = shared[loop.arrays[at["gcarry", i]]].reshape(array.shape)
-            gradients.append(gx)
-        for i, x in enumerate(self.xs):
-            gx = None
-            if i in program.gxs:
-                gx = shared[loop.arrays[at["gx", i]]].reshape(length, *x.shape[1:])
-                gx = gx[::-1] if self.reverse else gx
-            gradients.append(gx)
+        made = {(a.role, a.i): array for a, array in shared.items()}
+        gradients = self._gradients_of_leaves(program, made, length)
         found = [None] * len(self.externals)
         for k, term in enumerate(program.terms):
             if k in kept:
                 ids, shape = term.refs[0].value.settings[0], self.externals[term.external].shape
                 gy = shared[loop.arrays[at["rows", k]]].reshape(-1, shape[1])
                 rows = Rows(self._argument(Array("x", ids), length), gy, shape)
-                found[term.external] = _added(found[term.external], rows)
+                found[term.external] = added(found[term.external], rows)
                 continue
             place = at["term", k]
             g = results[0][0][place]
@@ -368,8 +363,45 @@ class Run:
             shape = self.externals[term.external].shape
             if term.kind == "product":
                 g = g.reshape(shape[::-1]).T if term.transposed else g.reshape(shape)
-            found[term.external] = _added(found[term.external], g.reshape(shape))
+            found[term.external] = added(found[term.external], g.reshape(shape))
         return gradients + found
+
+    def _argument_back(self, a, program, gcarry, gys, length, arrays):
+        """What the loop back is called with in some place; ``arrays``: the forward pass' own."""
+        if a.role == "gcarry":
+            array, gy = self.carry[a.i], gcarry[a.i]
+            return self.xp.zeros(array.size, array.dtype) if gy is None else gy.flatten()
+        if a.role == "gy":
+            gy = gys[a.i]
+            if gy is None:
+                ref = program.ys[a.i]
+                return self.xp.zeros(length * math.prod(ref.shape), ref.value.dtype)
+            return self._vector(gy[::-1] if self.reverse else gy)
+        if a.role == "gx":
+            x = self.xs[a.i]
+            return self._buffer(length * math.prod(x.shape[1:]), x.dtype)
+        if a.role == "rows":
+            v = program.terms[a.i].refs[1].value
+            return self._buffer(length * math.prod(v.shape), v.dtype)
+        if (a.role, a.i) in arrays and a.role != "external":
+            return arrays[a.role, a.i]
+        return self._argument(a, length)
+
+    def _gradients_of_leaves(self, program, made, length):
+        """Those of the leaves of the carry and of xs, from the arrays that the loop has filled."""
+        gradients = []
+        for i, array in enumerate(self.carry):
+            gx = None
+            if i in program.gcarry and i in program.reached:
+                gx = made["gcarry", i].reshape(array.shape)
+            gradients.append(gx)
+        for i, x in enumerate(self.xs):
+            gx = None
+            if i in program.gxs:
+                gx = made["gx", i].reshape(length, *x.shape[1:])
+                gx = gx[::-1] if self.reverse else gx
+            gradients.append(gx)
+        return gradients
 
 
 def _obstacle(error):
@@ -381,13 +413,7 @@ def _obstacle(error):
     return Obstacle(f"compiled, it raises {type(error).__name__}: {error}")
 
 
-def _vector(array):
-    """The elements in one row, in an array that may be written to, as all others are."""
-    vector = np.ascontiguousarray(array).reshape(-1)
-    return vector if vector.flags.writeable else vector.copy()
-
-
-def _added(a, b):
+def added(a, b):
     return b if a is None else a + b
 
 

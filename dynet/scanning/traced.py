@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..backend import StandIn, is_array
+from ..backend import StandIn, is_array, is_cupy
 from ..terms import is_basic_index
 from .elementwise import FORMULAS
 
@@ -243,6 +243,8 @@ class Trace:
             return x
         if isinstance(x, (np.ndarray, np.generic)):
             return self.external(np.asarray(x))
+        if is_cupy(x):
+            return self.external(x)
         raise Untraceable(f"it computes with {type(x).__name__}")
 
     def map(self, name, inputs, dtypes, dtype) -> "Traced":

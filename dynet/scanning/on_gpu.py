@@ -1,0 +1,314 @@
+"""One scan that runs on a GPU: its arrays, and the launches of its loops.
+
+``cuda_code`` says what a loop is there. It is one launch where what a step multiplies by fits into
+a multiprocessor's shared memory; else it is CUDA graphs of 1, 2, 4, ... steps, each captured once,
+of which those are replayed that together are as many as there are time steps. Both read what they
+are called with from pointers, so a graph goes with whatever arrays there are.
+
+What makes the host wait is done once for a structure: its results are compared with those of the
+two steps that ran in Python, its gradients with the tape's.
+"""
+
+import math
+import threading
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backend import get_array_module, is_cupy
+from ..kernels.cuda import BLOCK, MOST_BLOCKS, WARP
+from ..kernels.rows import scatter_add
+from ..terms import Rows
+from . import cuda_code
+from .code import Array
+from .cuda_code import MOST_THREADS, CudaCode
+from .run import Run, added
+
+# The steps of the longest graph.
+LONGEST = 1 << 10
+
+# With more items in a stage than this, threads of one block would have too many each.
+WORTH_A_GPU = 16 * MOST_THREADS
+
+
+def run_of(plan, steps, externals, state) -> Run:
+    """What runs a scan, on the CPU or on a GPU."""
+    return (GpuRun if plan.language is cuda_code else Run)(plan, steps, externals, state)
+
+
+class Launch(NamedTuple):
+    """How a loop runs: ``rows_each`` for each of some blocks; or 0: as a graph."""
+
+    rows_each: int
+    blocks: int
+    threads: int
+    shared: int
+
+
+class GpuRun(Run):
+    """One scan on a GPU; see ``Run``."""
+
+    def __init__(self, plan, steps, externals, state):
+        super().__init__(plan, steps, externals, state)
+        self.xp = get_array_module(*self.carry, *self.xs, *self.externals)
+
+    def _buffer(self, size, dtype):
+        return self.xp.empty(size, dtype)
+
+    def _vector(self, array):
+        return self.xp.ascontiguousarray(array).reshape(-1)
+
+    def _send(self, array, dtype):
+        return self.xp.asarray(array.astype(dtype))
+
+    @staticmethod
+    def _fetch(array):
+        return array.get() if is_cupy(array) else array
+
+    def _external(self, i):
+        x = super()._external(i)
+        return x if is_cupy(x) else self.xp.asarray(x)
+
+    def compiled(self, carry, ys):
+        if "forward" in self.plan.trusted:
+            self.steps_read = carry, ys
+            return self.forward(self.steps.length)
+        outputs = super().compiled(carry, ys)
+        self.plan.trusted.add("forward")
+        return outputs
+
+    # -- forward -----------------------------------------------------------------------------
+
+    def forward(self, length):
+        code = self.plan.forward
+        arguments = [self._argument(a, length) for a in code.arrays]
+        self.arrays = {(a.role, a.i): x for a, x in zip(code.arrays, arguments, strict=True)}
+        self._launch(code, self._way(code), length, arguments)
+        return self.outputs(length)
+
+    def _argument(self, a, length):
+        like = self.plan.forward.like.get((a.role, a.i))
+        if a.role in ("stack", "ys"):
+            shape, dtype = like
+            return self._buffer(length * math.prod(shape), dtype)
+        return super()._argument(a, length)
+
+    def _way(self, code):
+        total = self.plan.rows or 1
+        return way(code, total, self.plan.rows is not None, *limits_of(self._device(), self.xp))
+
+    def _device(self):
+        return next(x for x in (*self.carry, *self.xs, *self.externals)).device.id
+
+    def _launch(self, code: CudaCode, how: Launch, length: int, arguments: list) -> None:
+        total = self.plan.rows or 1
+        numbers = self._numbers(code)
+        names = tuple([f"stage_{k}" for k in range(len(code.stages))])
+        functions = functions_of(code.source, names, self.xp.RawModule)
+        start = length - 1 if code.late else 0
+        given = [np.int64(start), np.int64(total), self.key, self.position, numbers]
+        if how.rows_each:
+            whole = functions["whole"]
+            if how.shared > whole.max_dynamic_shared_size_bytes:
+                whole.max_dynamic_shared_size_bytes = how.shared
+            given = [np.int64(length), np.int32(how.rows_each), *given, numbers, *arguments]
+            whole((how.blocks,), (how.threads,), tuple(given), shared_mem=how.shared)
+            return
+        graphs = self._graphs(code, functions, total)
+        graphs.run([*given, graphs.scratch, *arguments], length)
+
+    def _numbers(self, code):
+        # Where there are none, memory all the same: a pointer to something.
+        values = code.numbers if code.numbers.size else np.zeros(1)
+        return self.xp.asarray(values)
+
+    def _graphs(self, code, functions, total):
+        stream = self.xp.cuda.get_current_stream().ptr
+        key = self._device(), stream, total
+        with _lock:
+            kept = _graphs.setdefault((code.source, self.xp.RawModule), {})
+            if key not in kept:
+                if len(_graphs) > MANY_LOOPS:
+                    _graphs.pop(next(iter(_graphs)))
+                kept[key] = Graphs(code, functions, total, self.xp)
+            return kept[key]
+
+    # -- backward ----------------------------------------------------------------------------
+
+    def backward(self, gys, length, arrays=None):
+        arrays = self.arrays if arrays is None else arrays
+        plan, n = self.plan, len(self.carry)
+        gcarry, gys = list(gys[:n]), list(gys[n:])
+        given = tuple([gy is not None for gy in (*gcarry, *gys)])
+        program, code, kept = plan.backward(given, self.steps.length)
+        how = self._way(code)
+        arguments = []
+        for a in code.arrays:
+            if a.role == "late":
+                shape, dtype = code.like["late", a.i]
+                arguments.append(self._buffer(length * math.prod(shape), dtype))
+            elif a.role == "term":
+                ref = program.terms[a.i].refs[0]
+                size = max(how.blocks, 1) * math.prod(ref.shape)
+                arguments.append(self.xp.zeros(size, ref.value.dtype))
+            else:
+                arguments.append(self._argument_back(a, program, gcarry, gys, length, arrays))
+        self._launch(code, how, length, arguments)
+        made = dict(arrays)
+        made |= {(a.role, a.i): x for a, x in zip(code.arrays, arguments, strict=True)}
+        found = [None] * len(self.externals)
+        for k, term in enumerate(program.terms):
+            shape = self.externals[term.external].shape
+            g = self._term(k, term, code, made, length, shape, k in kept)
+            found[term.external] = added(found[term.external], g)
+        return self._gradients_of_leaves(program, made, length) + found
+
+    def _term(self, k, term, code, made, length, shape, stays_rows):
+        """What the steps add to the gradient of an array of some shape."""
+        if ("term", k) in made:
+            (ref,) = term.refs
+            return made["term", k].reshape(-1, *ref.shape).sum(axis=0).reshape(shape)
+        refs = term.refs
+        if term.kind == "sum":
+            refs = refs[0].value.operands
+        views = [self._over_time(ref, code, made, length) for ref in refs]
+        if term.kind == "product":
+            a, b = [x.reshape(-1, x.shape[-1]) for x in views]
+            g = a.T @ b
+            return (g.T if term.transposed else g).reshape(shape)
+        if term.kind == "rows":
+            ids, gy = views[0].reshape(-1), views[1].reshape(-1, shape[1])
+            if stays_rows:
+                return Rows(ids, gy, shape)
+            table = self.xp.zeros(shape, gy.dtype)
+            scatter_add(ids, gy, table)
+            return table
+        (x,), value = views, term.refs[0].value
+        axes = (0, *range(1 + value.settings[1], x.ndim))
+        g = x.sum(axis=axes)
+        return self._strided(g, 0, term.refs[0].shape, term.refs[0].strides).reshape(shape)
+
+    def _over_time(self, ref, code, made, length):
+        """A view of a value at all time steps, time first."""
+        role, i, ahead = code.over_time[ref.value.number]
+        if role == "external":
+            array, size = self._vector(self._external(i)), 0
+        elif role == "x" and i in self.plan.likes["still"]:
+            array, size = self._argument(Array("still", i), length), 0
+        else:
+            array = made.get((role, i))
+            if array is None:
+                array = self._argument(Array(role, i), length)
+            size = math.prod(ref.value.shape)
+        shape, strides = (length, *ref.shape), (size, *ref.strides)
+        return self._strided(array.reshape(-1), ahead * size + ref.offset, shape, strides)
+
+    def _strided(self, array, offset, shape, strides):
+        if math.prod(shape) == 0:
+            return self.xp.zeros(shape, array.dtype)
+        strides = [s * array.itemsize for s in strides]
+        return self.xp.lib.stride_tricks.as_strided(array.reshape(-1)[offset:], shape, strides)
+
+
+def way(
+    code: CudaCode, total: int, by_rows: bool, multiprocessors: int, shared_memory: int
+) -> Launch:
+    """How to run a loop on a GPU.
+
+    Args:
+        code: of the loop.
+        total: how many rows the batch has.
+        by_rows: whether they are independent.
+        multiprocessors: how many there are.
+        shared_memory: bytes that a block may have.
+    """
+    rows = -(-total // multiprocessors) if by_rows else total
+    while rows >= 1:
+        local = [r.fixed or r.per_row * rows for r in code.rooms]
+        shared = code.weights + sum([-(-n // 16) * 16 for n in local])
+        items = max([count(rows) for count in code.stages], default=1)
+        if shared <= shared_memory and items <= WORTH_A_GPU:
+            threads = min(MOST_THREADS, max(1, -(-items // WARP)) * WARP)
+            return Launch(rows, -(-total // rows), threads, shared)
+        rows = rows // 2 if by_rows else 0
+    return Launch(0, 0, 0, 0)
+
+
+@cache
+def limits_of(device: int, xp: Any) -> tuple[int, int]:
+    """How many multiprocessors a GPU has, and the bytes of shared memory that a block may have."""
+    runtime = xp.cuda.runtime
+    return (
+        runtime.deviceGetAttribute(runtime.cudaDevAttrMultiProcessorCount, device),
+        runtime.deviceGetAttribute(runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+    )
+
+
+@cache
+def functions_of(source: str, stages: tuple[str, ...], RawModule: Any) -> dict:
+    """The kernels of a loop, by name."""
+    module = RawModule(code=source)
+    names = ("begin", *stages, "end")
+    functions = {name: module.get_function(f"{name}_of_all") for name in names}
+    for name in ("whole", "prepare", "advance"):
+        functions[name] = module.get_function(name)
+    return functions
+
+
+class Graphs:
+    """The CUDA graphs of a loop: of 1, 2, 4, ... steps, as they are needed.
+
+    Attributes:
+        scratch: memory for what is local.
+        table: what the loop is called with, where its kernels read it.
+    """
+
+    def __init__(self, code, functions, total, xp):
+        self.code, self.functions, self.total, self.xp = code, functions, total, xp
+        local = [r.fixed or r.per_row * total for r in code.rooms]
+        self.scratch = xp.empty(sum([-(-n // 16) * 16 for n in local]) + 16, np.uint8)
+        self.table = xp.empty(len(code.arrays) + 16, np.int64)
+        self._graphs = {}
+        self._lock = threading.Lock()
+
+    def run(self, given: list, length: int) -> None:
+        """Run all steps, in the current stream."""
+        f, ahead = self.functions, np.int64(0)
+        blocks = self._blocks(MOST_THREADS)
+        f["prepare"]((1,), (1,), (self.table, *given))
+        f["begin"](blocks, (BLOCK,), (self.table, ahead))
+        n = LONGEST
+        while length:
+            while length >= n:
+                self._graph(n).launch()
+                length -= n
+            n //= 2
+        f["end"](blocks, (BLOCK,), (self.table, ahead))
+
+    def _blocks(self, items):
+        return (max(1, min(MOST_BLOCKS, -(-items // BLOCK))),)
+
+    def _graph(self, n):
+        with self._lock:
+            if n not in self._graphs:
+                self._graphs[n] = self._captured(n)
+            return self._graphs[n]
+
+    def _captured(self, n):
+        f, stages = self.functions, self.code.stages
+        blocks = [self._blocks(count(self.total)) for count in stages]
+        stream = self.xp.cuda.Stream(non_blocking=True)  # the default one cannot be captured
+        with stream:
+            stream.begin_capture()
+            for ahead in range(n):
+                for k, grid in enumerate(blocks):
+                    f[f"stage_{k}"](grid, (BLOCK,), (self.table, np.int64(ahead)))
+            f["advance"]((1,), (1,), (self.table, np.int64(n)))
+            return stream.end_capture()
+
+
+# Of so many loops, by their sources, the graphs for several devices, streams and batches.
+_graphs = {}
+_lock = threading.Lock()
+MANY_LOOPS = 64
