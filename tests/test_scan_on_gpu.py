@@ -24,8 +24,11 @@ class GpuMaker(Maker):
         super().__init__(dtype, seed)
         self.cupy = cupy
 
-    def array(self, *shape):
-        return self.cupy.asarray(super().array(*shape))
+    def constant(self, array):
+        return self.cupy.asarray(array)
+
+    def variable(self, array):
+        return super().variable(self.cupy.asarray(array))
 
 
 def build_on_gpu(cupy, name, **sizes):

@@ -129,7 +129,7 @@ def launch(kernel: Callable, arrays: Sequence, outputs: Sequence, settings: Sequ
     """
     import cupy  # optional dependency; there are arrays of it
 
-    settings = [s if isinstance(s, (bool, np.generic)) else _wide(s) for s in settings]
+    settings = [s if isinstance(s, np.generic) else _wide(s) for s in settings]
     arguments = [*map(cupy.ascontiguousarray, arrays), *settings, *outputs]
     kinds = tuple(
         [(a.dtype.char, a.ndim if isinstance(a, cupy.ndarray) else None) for a in arguments]
@@ -148,6 +148,8 @@ def launch(kernel: Callable, arrays: Sequence, outputs: Sequence, settings: Sequ
 
 
 def _wide(number):
+    if isinstance(number, bool):
+        return np.bool_(number)
     return np.float64(number) if isinstance(number, float) else np.int64(number)
 
 

@@ -321,7 +321,8 @@ class _Writer:
         self.settle()
         groups = [g for g in groups_of(alive) if g[0] not in self.summed]
         self.settle_carry(groups)
-        self.settle_parts(groups, {r.value.number for r in roots})
+        self.needed = {r.value.number for r in roots}
+        self.settle_parts(groups)
         for group in groups:
             if group[0].kind == "map":
                 self.write_fused(group)
@@ -370,13 +371,13 @@ class _Writer:
             else:
                 self.copied.append((v, home))
 
-    def settle_parts(self, groups, needed):
+    def settle_parts(self, groups):
         """Let what is only joined with others be computed where it is joined."""
         for joined in [group[0] for group in groups if group[0].kind == "joined"]:
             axis, starts = joined.settings
             for ref, start in zip(joined.operands, starts, strict=True):
                 v = ref.value
-                alone = len(self.readers[v.number]) == 1 and v.number not in needed
+                alone = len(self.readers[v.number]) == 1 and v.number not in self.needed
                 if v.kind == "map" and ref.whole and alone and v.number not in self.also:
                     strides = joined.ref.strides
                     self.inside[v.number] = joined.ref._replace(
@@ -480,7 +481,7 @@ class _Writer:
             if v.number in self.inside:
                 home = self.targets(self.readers[v.number][0][0])[0]
                 stores.append((v, self.inside[v.number], home))
-            elif outside or v.number in self.also or any(v is w for w, _ in self.copied):
+            elif outside or v.number in self.needed or v.number in self.also:
                 stores += [(v, v.ref, home) for home in self.targets(v, group)]
         loads = []
         for v in group:
@@ -759,24 +760,25 @@ class _Writer:
             v = ref.value
             local = self.local(f"{kind}{i}", v)
             place = "0" if v.batch is None else f"first * {row_size(v)}"
-            if not self.late and self.keeps_states(i):
-                texts.append((v, (f"g.{self.given('states', i, v.dtype)}", place), local, False))
-            else:
-                texts.append((v, (f"g.{self.given(kind, i, v.dtype)}", place), local, True))
-        for v, outside, local, _ in texts:
+            states = not self.late and self.keeps_states(i)
+            first = self.given("states" if states else kind, i, v.dtype)
+            # Not the array of the first one: a block may be done before another begins.
+            last = None if states else self.given("gfirst" if self.late else "last", i, v.dtype)
+            texts.append((v, local, (f"g.{first}", place), (f"g.{last}", place), states))
+        for v, local, first, _, _ in texts:
             (index,), _ = self.each_item(v.shape, v.batch, [v.ref.strides])
-            value = self.element(v.ref, index, outside)
+            value = self.element(v.ref, index, first)
             self.lines += [f"    {self.element(v.ref, index, local)} = {value};", "}"]
         for v, home in self.filled:
             (index,), _ = self.each_item(v.shape, v.batch, [v.ref.strides])
             number = self.number(v.settings[0], v.dtype.char)
             self.lines += [f"    {self.element(v.ref, index, home)} = {number};", "}"]
         self.phase(None)
-        for v, outside, local, returned in texts:
-            if returned:
+        for v, local, _, last, states in texts:
+            if not states:
                 (index,), _ = self.each_item(v.shape, v.batch, [v.ref.strides])
                 value = self.element(v.ref, index, local)
-                self.lines += [f"    {self.element(v.ref, index, outside)} = {value};", "}"]
+                self.lines += [f"    {self.element(v.ref, index, last)} = {value};", "}"]
         self.phase(None)
         end, begin = self.phases.pop(), self.phases.pop()
         return begin.lines, end.lines

@@ -85,6 +85,9 @@ class GpuRun(Run):
         arguments = [self._argument(a, length) for a in code.arrays]
         self.arrays = {(a.role, a.i): x for a, x in zip(code.arrays, arguments, strict=True)}
         self._launch(code, self._way(code), length, arguments)
+        for i in range(len(self.carry)):
+            if ("last", i) in self.arrays:
+                self.arrays["carry", i] = self.arrays.pop(("last", i))
         return self.outputs(length)
 
     def _argument(self, a, length):
@@ -92,6 +95,11 @@ class GpuRun(Run):
         if a.role in ("stack", "ys"):
             shape, dtype = like
             return self._buffer(length * math.prod(shape), dtype)
+        if a.role in ("carry", "last"):
+            array = self.carry[a.i]
+            return (
+                self._vector(array) if a.role == "carry" else self._buffer(array.size, array.dtype)
+            )
         return super()._argument(a, length)
 
     def _way(self, code):
@@ -148,6 +156,9 @@ class GpuRun(Run):
             if a.role == "late":
                 shape, dtype = code.like["late", a.i]
                 arguments.append(self._buffer(length * math.prod(shape), dtype))
+            elif a.role == "gfirst":
+                array = self.carry[a.i]
+                arguments.append(self._buffer(array.size, array.dtype))
             elif a.role == "term":
                 ref = program.terms[a.i].refs[0]
                 size = max(how.blocks, 1) * math.prod(ref.shape)
@@ -157,6 +168,8 @@ class GpuRun(Run):
         self._launch(code, how, length, arguments)
         made = dict(arrays)
         made |= {(a.role, a.i): x for a, x in zip(code.arrays, arguments, strict=True)}
+        for i in program.gcarry:
+            made["gcarry", i] = made["gfirst", i]
         found = [None] * len(self.externals)
         for k, term in enumerate(program.terms):
             shape = self.externals[term.external].shape
