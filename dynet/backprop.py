@@ -112,10 +112,8 @@ def _play(order, seeds, targets, retain, record, ends, hooks, check) -> dict:
             hook.backward_preprocess(node, gy if type(gy) is tuple else (gy,))
         if record is not None:
             gxs = record(node, gy if type(gy) is tuple else (gy,))
-        elif type(gy) is tuple:
-            gxs = node.backward(*gy)
         else:
-            gxs = node.backward(gy)
+            gxs = node.backward(*gy) if type(gy) is tuple else node.backward(gy)
         if type(gxs) is not tuple:
             gxs = tuple(gxs) if type(gxs) is list else (gxs,)
         for hook in hooks:
@@ -146,6 +144,5 @@ def _play(order, seeds, targets, retain, record, ends, hooks, check) -> dict:
 
 
 def _copy(gy):
-    # The array may be a view, or stand in another gradient too; a rule may also have answered
-    # with a plain number.
+    # It may be a view, or stand in another gradient too; or a rule has answered with a number.
     return get_array_module(gy).array(gy, copy=True, order="K")

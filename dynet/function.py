@@ -5,7 +5,7 @@ from itertools import count
 import numpy as np
 
 from . import debugging
-from .backend import get_array_module, is_array
+from .backend import ON_THE_CPU, check_one_device, get_array_module, is_array
 from .config import config
 from .terms import Part
 from .variable import Variable
@@ -173,7 +173,11 @@ class Function(_Node):
         if observed:
             for hook in config.hooks:
                 hook.forward_preprocess(self, arrays)
-        y = self.forward(*arrays)
+        try:
+            y = self.forward(*arrays)
+        except Exception:
+            check_one_device(self.name, arrays, self.forward)  # most likely that is why
+            raise
 
         node = None
         if recording and config.enable_backprop:
@@ -192,9 +196,11 @@ class Function(_Node):
             variable.node = node
             variable.name = None
             return variable
-        return self._variables(y, node)
+        return self._variables(arrays, y, node)
 
-    def _variables(self, y, node):
+    def _variables(self, arrays, y, node):
+        if type(y[0] if type(y) is tuple and y else y) not in ON_THE_CPU:
+            check_one_device(self.name, arrays, self.forward)  # CuPy takes some of NumPy's arrays
         if type(y) is not tuple:
             return variable_at(node, self.as_output(y))
         nodes = [node] * len(y)
@@ -230,7 +236,7 @@ class Function(_Node):
             hook.forward_postprocess(self, arrays, outputs)
         if config.debug:
             debugging.inspect(self, arrays, outputs, recorded=node is not None)
-        variables = self._variables(y, node)
+        variables = self._variables(arrays, y, node)
         for hook in config.hooks:
             hook.forward_return(self, variables)
         return variables

@@ -9,6 +9,8 @@ import time
 import tracemalloc
 from typing import TextIO
 
+import numpy as np
+
 from .backend import get_array_module
 from .config import config
 from .function import Function
@@ -70,18 +72,20 @@ class _Meter(FunctionHook):
         self._open = []
 
     def _begin(self, function, arrays):
-        self._open.append((function, self._read(arrays)))
+        # Where the arrays are that go in: a backward may answer in terms, which do not say it.
+        xp = get_array_module(*arrays)
+        self._open.append((function, xp, self._read(xp)))
 
-    def _end(self, function, arrays, direction):
+    def _end(self, function, direction):
         # Where a function raised, its end was never heard of: what it began is left behind.
         while self._open:
-            opened, reading = self._open.pop()
+            opened, xp, reading = self._open.pop()
             if opened is function:
                 costs = self._costs.setdefault(
                     function.name, {"calls": 0, "forward": 0, "backward": 0}
                 )
                 costs["calls"] += direction == "forward"
-                costs[direction] += self._cost(reading, arrays)
+                costs[direction] += self._read(xp) - reading
                 return
 
     def forward_preprocess(self, function, xs) -> None:
@@ -90,7 +94,7 @@ class _Meter(FunctionHook):
 
     def forward_postprocess(self, function, xs, ys) -> None:
         """Add up what the forward took."""
-        self._end(function, ys, "forward")
+        self._end(function, "forward")
 
     def backward_preprocess(self, function, gys) -> None:
         """Begin to measure."""
@@ -100,7 +104,7 @@ class _Meter(FunctionHook):
     def backward_postprocess(self, function, gys, gxs) -> None:
         """Add up what the backward took."""
         if isinstance(function, Function):
-            self._end(function, gxs, "backward")
+            self._end(function, "backward")
 
     def summary(self) -> dict[str, dict[str, float]]:
         """By name of the function, the dearest first: ``calls``, ``forward`` and ``backward``."""
@@ -132,7 +136,9 @@ class _Meter(FunctionHook):
 class TimerHook(_Meter):
     """Measures how long functions take, forward and backward.
 
-    A function that calls others (``forget``) has their time in its own too.
+    A function that calls others (``forget``) has their time in its own too. On a GPU, which works
+    on while Python goes on, it waits for every function to end: the sum is more than what the
+    same functions take unwatched.
 
     >>> import numpy as np, dynet, dynet.functions as F
     >>> x = dynet.Variable(np.ones((10, 10)))
@@ -147,13 +153,9 @@ class TimerHook(_Meter):
     Sum           1        0.00         0.01    17%
     """
 
-    def _read(self, arrays):
-        synchronize(arrays)
+    def _read(self, xp):
+        _wait(xp)
         return time.perf_counter()
-
-    def _cost(self, start, arrays):
-        synchronize(arrays)
-        return time.perf_counter() - start
 
     def total_time(self) -> float:
         """All functions together, in seconds."""
@@ -204,11 +206,10 @@ class MemoryHook(_Meter):
         if self._started:
             tracemalloc.stop()
 
-    def _read(self, arrays):
-        return _held(arrays)
-
-    def _cost(self, held, arrays):
-        return _held(arrays) - held
+    def _read(self, xp):
+        if xp is not np:
+            return xp.get_default_memory_pool().used_bytes()
+        return tracemalloc.get_traced_memory()[0]
 
     def total_bytes(self) -> float:
         """All functions together."""
@@ -232,14 +233,9 @@ class MemoryHook(_Meter):
 
 def synchronize(arrays):
     """A GPU works on while Python goes on: wait for it before the clock is read."""
-    xp = get_array_module(*arrays)
-    if xp.__name__ == "cupy":
+    _wait(get_array_module(*arrays))
+
+
+def _wait(xp):
+    if xp is not np:
         xp.cuda.get_current_stream().synchronize()
-
-
-def _held(arrays):
-    """The bytes that are held now, in the memory that the arrays are in."""
-    xp = get_array_module(*arrays)
-    if xp.__name__ == "cupy":
-        return xp.get_default_memory_pool().used_bytes()
-    return tracemalloc.get_traced_memory()[0]

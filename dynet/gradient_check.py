@@ -1,10 +1,11 @@
-"""Numerical gradients, to hold the written ones against."""
+"""Numerical gradients, to hold the written ones against; of arrays on whichever device."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from .backend import beside, get_array_module, get_device
 from .higher_order import grad
 from .variable import Variable
 
@@ -22,7 +23,7 @@ def numerical_grad(
         eps: half the distance between the two points.
 
     Returns:
-        list: a float64 array for each input.
+        list: a float64 array for each input, on the CPU.
 
     >>> import numpy as np, dynet
     >>> x = np.array([3.0])
@@ -31,11 +32,14 @@ def numerical_grad(
     True
     """
 
+    host = get_device("cpu")
+    grad_outputs = [host.send(gy) for gy in grad_outputs]
+
     def total():
         ys = f()
         ys = ys if isinstance(ys, tuple) else (ys,)
         return sum(
-            float((np.asarray(y, np.float64) * gy).sum())
+            float((np.asarray(host.send(y), np.float64) * gy).sum())
             for y, gy in zip(ys, grad_outputs, strict=True)
         )
 
@@ -43,7 +47,7 @@ def numerical_grad(
     for x in inputs:
         gx = np.zeros(x.shape)
         for i in np.ndindex(x.shape):
-            at = x[i]
+            at = float(x[i])
             try:
                 x[i] = at + eps
                 above = total()
@@ -83,7 +87,7 @@ def check_backward(
     >>> import numpy as np, dynet, dynet.functions as F
     >>> dynet.gradient_check.check_backward(F.exp, np.array([0.5, 1.0]))
     """
-    xs = [Variable(np.array(x)) for x in _as_tuple(x_data)]
+    xs = [Variable(get_array_module(x).array(x)) for x in _as_tuple(x_data)]
     wanted = [v for v in (*xs, *_as_tuple(params)) if v.requires_grad]
     for v in wanted:
         if v.dtype != np.float64:
@@ -98,7 +102,7 @@ def check_backward(
         lambda: tuple(y.array for y in _as_tuple(func(*xs))), [v.array for v in wanted], gys, eps
     )
     for i, (g, n) in enumerate(zip(ours, expected, strict=True)):
-        got = np.zeros_like(n) if g is None else g.array
+        got = np.zeros_like(n) if g is None else get_device("cpu").send(g.array)
         np.testing.assert_allclose(
             got, n, rtol, atol, err_msg=f"check_backward: the gradient of input {i}"
         )
@@ -146,4 +150,4 @@ def _output_gradients(ys, y_grad):
     if y_grad is not None:
         return [gy.array if isinstance(gy, Variable) else gy for gy in _as_tuple(y_grad)]
     rng = np.random.default_rng(0)
-    return [np.asarray(rng.normal(size=y.shape)) for y in ys]
+    return [beside(np.asarray(rng.normal(size=y.shape)), y) for y in ys]

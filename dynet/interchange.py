@@ -44,7 +44,8 @@ def from_dlpack(x: Any, requires_grad: bool | None = None) -> Variable:
     if kind == CPU:
         array = np.from_dlpack(x)
     elif kind == CUDA:
-        array = get_device(number).xp.from_dlpack(x)
+        with get_device(number) as device:
+            array = device.xp.from_dlpack(x)
     else:
         raise ValueError(
             f"from_dlpack: x is on a device of kind {int(kind)}, expected the CPU (1) or CUDA (2)"

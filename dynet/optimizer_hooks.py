@@ -10,9 +10,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from . import random
+from .backend import check_one_device, is_cupy
 from .config import config
-from .kernels import update
+from .kernels import update, update_cuda
 from .optimizers.optimizer import Optimizer
 from .optimizers.update_rule import UpdateRule
 from .parameter import Parameter
@@ -22,7 +25,9 @@ class GradientClipping:
     """Scale all gradients together so that their global norm is at most a threshold.
 
     A gradient that holds NaN or infinity has no norm to scale by: the update is skipped, and
-    counted in the optimizer's ``skipped``; in debug mode it raises ``FloatingPointError``.
+    counted in the optimizer's ``skipped``; in debug mode it raises ``FloatingPointError``. On a
+    GPU, where only debug mode waits for the norm, the parameters and the optimizer's state stay as
+    they are, but the skipped update is counted in ``t`` too, and the other hooks are called.
 
     Args:
         threshold: the largest L2 norm of all gradients as one vector.
@@ -44,21 +49,40 @@ class GradientClipping:
             raise ValueError(f"GradientClipping: threshold is {threshold}, expected a number > 0")
         self.threshold = threshold
 
-    def __call__(self, optimizer: Optimizer) -> bool:
+    def __call__(self, optimizer: Optimizer) -> Any:
         # Of some rows of a table, theirs: the others are zero.
-        gradients = [getattr(p.node.grad, "gy", p.node.grad) for p in optimizer.params()]
+        parameters = optimizer.params()
+        gradients = [getattr(p.node.grad, "gy", p.node.grad) for p in parameters]
+        if any(map(is_cupy, gradients)):
+            names = [f"the gradient {i} of {p.name}" for i, p in enumerate(parameters)]
+            check_one_device(self.name, dict(zip(names, gradients, strict=True)))
+            return self._on_gpu(gradients)
         norm = math.sqrt(math.fsum(map(update.sum_of_squares, gradients)))
         if not math.isfinite(norm):
             if config.debug:
-                raise FloatingPointError(
-                    f"GradientClipping: the norm of the gradients is {norm}, expected a finite one"
-                )
+                raise _broken(norm)
             return False
         if norm > self.threshold:
-            rate = self.threshold / norm
-            for gradient in gradients:
-                gradient *= rate
+            _scale(gradients, self.threshold / norm)
         return True
+
+    def _on_gpu(self, gradients):
+        norm, rate, finite = update_cuda.clipping(gradients, self.threshold)
+        if config.debug and not finite:
+            raise _broken(norm)
+        _scale(gradients, rate)
+        return finite
+
+
+def _broken(norm):
+    return FloatingPointError(
+        f"GradientClipping: the norm of the gradients is {norm}, expected a finite one"
+    )
+
+
+def _scale(gradients, rate):
+    for gradient in gradients:
+        update.change(update.multiple, gradient, gradient, rate)
 
 
 class ForEachParameter:
@@ -105,7 +129,7 @@ def exponential_decay_noise(
 ) -> Any:
     """Gaussian noise of variance ``eta / (1 + t) ** 0.55``, where ``t`` counts the updates so far.
 
-    The numbers are those of ``dynet.random``.
+    The numbers are those of ``dynet.random``, drawn on the CPU for any device.
 
     Args:
         xp: ``numpy`` or ``cupy``.
@@ -208,10 +232,12 @@ class GradientLARS(ForEachParameter):
 
     def __call__(self, rule: UpdateRule, parameter: Parameter) -> None:
         W, gradient = parameter.array, parameter.grad
-        norm, of_gradient = [math.sqrt(update.sum_of_squares(x)) for x in (W, gradient)]
-        scale = 1.0
-        if norm > self.threshold:
-            scale = norm / (self.eps + of_gradient + self.weight_decay * norm)
+        norm, of_gradient = [update.sum_of_squares(x) ** 0.5 for x in (W, gradient)]
+        scale = norm / (self.eps + of_gradient + self.weight_decay * norm)
+        if is_cupy(norm):
+            scale = np.where(norm > self.threshold, scale, 1.0)  # nobody here knows which it is
+        elif not norm > self.threshold:
+            scale = 1.0
         update.change(update.scale_sum, W, gradient, self.weight_decay, scale)
 
 

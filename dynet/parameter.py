@@ -4,7 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from .backend import get_array_module, is_array, is_integer
+from .backend import (
+    Device,
+    beside,
+    fill,
+    get_device,
+    get_device_from_array,
+    is_array,
+    is_integer,
+)
 from .config import config
 from .variable import Leaf, Variable
 
@@ -22,6 +30,7 @@ class Parameter(Variable):
         dtype: floating; by default that of the initializer, if it has one, or ``config.dtype``.
 
     Attributes:
+        device (Device): where its array is, or is to be made.
         update_enabled (bool): whether optimizers move it; see ``Link.disable_update``.
         update_rule: how the optimizer that moved it last does so, with settings of its own
             (``parameter.update_rule.hyperparam.lr = 0.1``); ``None`` before ``setup``.
@@ -41,6 +50,7 @@ class Parameter(Variable):
         "order",
         "update_enabled",
         "update_rule",
+        "wanted_device",
         "wanted_dtype",
         "wanted_shape",
     )
@@ -63,6 +73,7 @@ class Parameter(Variable):
         self.node = Leaf(self)
         self.update_enabled = True
         self.update_rule = None
+        self.wanted_device: Device | None = None  # where `to_device` has sent it
         self.wanted_dtype = self._dtype(dtype)
         if is_array(initializer) and shape is None:
             shape = initializer.shape
@@ -122,15 +133,34 @@ class Parameter(Variable):
         """Whether the parameter has its array yet."""
         return self.array is not None
 
-    def initialize(self, shape: tuple[int, ...]) -> None:
+    @property
+    def device(self) -> Device:
+        """Where the array is; before there is one, where it is to be made."""
+        if self.array is None:
+            return self.wanted_device or get_device_from_array(self.initializer)
+        return get_device_from_array(self.array)
+
+    def to_device(self, device: "str | int | Device") -> None:
+        """Move the array and the gradient to a device; what is not there yet is made there."""
+        self.wanted_device = get_device(device)
+        if self.array is not None:
+            super().to_device(self.wanted_device)
+
+    def initialize(self, shape: tuple[int, ...], like: Any = None) -> None:
         """Make the array, of the given shape, and fill it.
+
+        Args:
+            shape: its lengths.
+            like: an array on whose device it is to be, unless ``to_device`` has named another one.
 
         Raises:
             ValueError: the shape is not the one that the parameter waits for, or the initializer
                 is an array of another.
         """
-        array = self.make_array(shape)
+        # Where the initializer's numbers are, which are the same on every device; then it moves.
         given = self.initializer
+        with get_device_from_array(given) as home:
+            array = self._empty(shape, home.xp)
         if is_array(given) and given.shape != shape:
             raise ValueError(
                 f"Parameter {self.name}: the initial array has shape {given.shape}, "
@@ -144,7 +174,11 @@ class Parameter(Variable):
                     "expected one that fills the array it is given, and returns None"
                 )
         else:
-            array[...] = given
+            fill(array, given)
+        if self.wanted_device is not None:
+            array = self.wanted_device.send(array)
+        elif like is not None:
+            array = beside(array, like)
         self.array = array
 
     def make_array(self, shape: tuple[int, ...]) -> Any:
@@ -153,11 +187,14 @@ class Parameter(Variable):
         Raises:
             ValueError: the shape is not the one that the parameter waits for.
         """
+        with self.device as device:
+            return self._empty(shape, device.xp)
+
+    def _empty(self, shape, xp):
         if not self.takes(shape):
             raise ValueError(
                 f"Parameter {self.name}: got the shape {shape}, expected {self.wanted_shape}"
             )
-        xp = get_array_module(self.initializer)
         return xp.empty(shape, self.wanted_dtype, order=self.order)
 
     def takes(self, shape: tuple[int, ...]) -> bool:

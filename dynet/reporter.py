@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import is_array
+from .backend import is_array, is_cupy
 from .variable import Variable
 
 _open = threading.local()  # .scopes: the running thread's open scopes, the innermost last
@@ -91,7 +91,8 @@ def report(values: Mapping[str, Any], observer: Any = None) -> None:
     """Report named values to the innermost open ``Reporter.scope`` of the running thread.
 
     Args:
-        values: Variables, arrays of one element, or numbers.
+        values: Variables, arrays of one element, or numbers. Those on a GPU stay there until
+            somebody asks for the numbers, so that to report them costs no waiting.
         observer: who reports, usually the link itself; its name there goes before the values'.
     """
     scopes = _open.__dict__.get("scopes")
@@ -116,6 +117,8 @@ def report_scope(observation: dict[str, Any]) -> Iterator[dict[str, Any]]:
 class DictSummary:
     """The means of what was reported again and again.
 
+    What is on a GPU is summed up there, and not waited for until the means are asked for.
+
     >>> summary = DictSummary()
     >>> summary.add({"loss": 1.0})
     >>> summary.add({"loss": 2.0, "accuracy": 0.5})
@@ -124,28 +127,34 @@ class DictSummary:
     """
 
     def __init__(self):
-        self.sums: dict[str, float] = {}
+        self.sums: dict[str, Any] = {}  # floats, or float64 arrays on a GPU
         self.counts: dict[str, float] = {}
 
     def add(self, values: Mapping[str, Any], weight: float = 1) -> None:
         """Add values, as if they had come ``weight`` times; what is no number is passed over."""
-        numbers = {name: as_number(value) for name, value in values.items()}
+        numbers = {name: as_summand(value) for name, value in values.items()}
         for name, number in numbers.items():
             if number is not None:
-                self.sums[name] = self.sums.get(name, 0.0) + float(weight) * number
+                number = number if weight == 1 else float(weight) * number
+                self.sums[name] = self.sums.get(name, 0.0) + number
                 self.counts[name] = self.counts.get(name, 0.0) + float(weight)
 
     def compute_mean(self) -> dict[str, float]:
         """The mean of each value; NaN where all weights were 0."""
         return {
             name: total / self.counts[name] if self.counts[name] else math.nan
-            for name, total in self.sums.items()
+            for name, total in self._read_sums().items()
         }
+
+    def _read_sums(self):
+        """The sums as floats: here a GPU is waited for."""
+        self.sums = {name: as_number(total) for name, total in self.sums.items()}
+        return self.sums
 
     def serialize(self, serializer: Any) -> None:
         """Save or load the sums, to the last bit."""
         # As text, since the names are not known before the file is read.
-        state = json.dumps([self.sums, self.counts])
+        state = json.dumps([self._read_sums(), self.counts])
         loaded = serializer("sums", state)
         if loaded != state:
             self.sums, self.counts = json.loads(loaded)
@@ -158,10 +167,18 @@ def as_number(value: Any) -> float | None:
     >>> as_number(np.array([2], np.int32)), as_number("two")
     (2.0, None)
     """
+    number = as_summand(value)
+    return number.item() if is_array(number) else number
+
+
+def as_summand(value: Any) -> Any:
+    """The same, but of what is on a GPU a float64 array without axes: it is not waited for."""
     if isinstance(value, Variable):
         value = value.array
     if is_array(value) or isinstance(value, np.generic):
         if value.size != 1 or value.dtype.kind not in "biuf":
             return None
+        if is_cupy(value):
+            return value.reshape(()).astype(np.float64, copy=False)
         value = value.item()
     return float(value) if isinstance(value, Real) else None

@@ -15,11 +15,17 @@ from .kernels.product import dot
 from .kernels.rows import scatter_add, sum_rows
 
 # Terms of one gradient wait until their output gradients hold this many bytes: few enough to
-# still be in a core's cache when they are stacked, enough for a product to run at full speed.
+# still be in a core's cache when they are stacked, enough for a product to run at full speed. On a
+# GPU the memory sets the bound: there it is the number of calls that counts.
 PATIENCE = 1 << 17
+PATIENCE_ON_GPU = 1 << 26
 
 # A gradient of rows stays one while the table has this many times as many rows.
 SPARSE = 4
+
+
+def _patience(gy):
+    return PATIENCE if type(gy) is np.ndarray else PATIENCE_ON_GPU
 
 
 class Outer:
@@ -37,15 +43,18 @@ class Outer:
     def room(self):
         # A product is worth its while once it does more than write its result.
         result = self.x.shape[1] * self.gy.shape[1] * self.gy.dtype.itemsize
-        return max(PATIENCE, 4 * result) // max(self.gy.nbytes, 1)
+        return max(_patience(self.gy), 4 * result) // max(self.gy.nbytes, 1)
 
     @staticmethod
     def total(terms, into, stack):
         x = stack([term.x for term in terms])
         gy = stack([term.gy for term in terms])
-        with blas_threads_for(2 * x.size * gy.shape[1]):
-            # Linear keeps its weights in Fortran order; so is this product.
-            gW = (dot(x.T, gy) if type(gy) is np.ndarray else x.T @ gy).T
+        # Linear keeps its weights in Fortran order; so is this product.
+        if type(gy) is np.ndarray:
+            with blas_threads_for(2 * x.size * gy.shape[1]):
+                gW = dot(x.T, gy).T
+        else:
+            gW = (x.T @ gy).T
         if into is None:
             return gW
         into += gW
@@ -64,7 +73,7 @@ class Sum:
         self.gy = gy
 
     def room(self):
-        return PATIENCE // max(self.gy.nbytes, 1)
+        return _patience(self.gy) // max(self.gy.nbytes, 1)
 
     @staticmethod
     def total(terms, into, stack):
@@ -78,7 +87,8 @@ class Sum:
 class Rows:
     """The gradient of a table whose rows were looked up: row ``ids[i]`` gets ``gy[i]``.
 
-    ``ids`` is ``(N,)``, integers already checked against the table's length; ``gy`` is
+    ``ids`` is ``(N,)``, integers already checked against the table's length, or on a GPU passed
+    over where they are out of range; ``gy`` is
     ``(N, out)``; ``shape``, the table's, is ``(rows, out)``.
 
     A leaf whose table is much larger than its looked-up rows keeps such a term for a gradient, so
@@ -95,18 +105,21 @@ class Rows:
     def room(self):
         # As long as few rows wait, they may stay rows.
         table = self.shape[0] * self.shape[1] * self.gy.dtype.itemsize
-        return max(PATIENCE, table // SPARSE) // max(self.gy.nbytes, 1)
+        return max(_patience(self.gy), table // SPARSE) // max(self.gy.nbytes, 1)
 
     @staticmethod
     def merged(terms):
-        """Many as one in which no row comes twice; ``None`` where an array costs hardly more."""
-        if SPARSE * sum([len(term.ids) for term in terms]) > terms[0].shape[0]:
+        """Many as one in which no row comes twice; ``None`` where an array costs hardly more.
+
+        So it does on a GPU: how many rows there are would have to be waited for.
+        """
+        first, n = terms[0], sum([len(term.ids) for term in terms])
+        if type(first.gy) is not np.ndarray or SPARSE * n > first.shape[0]:
             return None
-        xp = get_array_module(terms[0].gy)
-        ids, place = xp.unique(xp.concatenate([term.ids for term in terms]), return_inverse=True)
-        gy = xp.zeros((len(ids), terms[0].shape[1]), terms[0].gy.dtype)
-        scatter_add(place, xp.concatenate([term.gy for term in terms]), gy)
-        return Rows(ids, gy, terms[0].shape)
+        ids, place = np.unique(np.concatenate([term.ids for term in terms]), return_inverse=True)
+        gy = np.zeros((len(ids), first.shape[1]), first.gy.dtype)
+        scatter_add(place, np.concatenate([term.gy for term in terms]), gy)
+        return Rows(ids, gy, first.shape)
 
     # The gradients of several sweeps add up, rows or arrays; NumPy is to leave that to this class.
     __array_ufunc__ = None

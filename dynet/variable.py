@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Device, check_like, get_array_module, get_device, is_array
+from . import backend
 from .backprop import sweep, tape
 from .terms import Rows, dense
 
@@ -24,8 +24,7 @@ class Leaf:
     # What the sweep wants to know of any node: a leaf is the end of the way.
     inputs = ()
     number = -1
-    notes = None
-    creator = None
+    notes = creator = None
 
     def __init__(self, variable: "Variable"):
         self.grad = None
@@ -70,7 +69,7 @@ class Variable:
         grad: Any = None,
         requires_grad: bool | None = None,
     ):
-        if not is_array(array):
+        if not backend.is_array(array):
             raise TypeError(
                 f"Variable: array is {type(array).__name__}, expected a NumPy or CuPy array"
             )
@@ -97,11 +96,8 @@ class Variable:
     ndim = property(lambda v: v.array.ndim, doc="The array's number of axes.")
     size = property(lambda v: v.array.size, doc="The array's number of elements.")
     dtype = property(lambda v: v.array.dtype, doc="The array's dtype.")
-
-    @property
-    def xp(self):
-        """The array module that the array belongs to: ``numpy`` or ``cupy``."""
-        return get_array_module(self.array)
+    xp = property(lambda v: backend.get_array_module(v.array), doc="NumPy or CuPy.")
+    device = property(lambda v: backend.get_device_from_array(v.array), doc="The array's device.")
 
     @property
     def requires_grad(self) -> bool:
@@ -115,7 +111,8 @@ class Variable:
 
     def __repr__(self) -> str:
         label = f"variable {self.name}" if self.name else "variable"
-        return f"{label}({np.array2string(self.array, separator=', ', prefix=label + '(')})"
+        array = backend.get_device("cpu").send(self.array)
+        return f"{label}({np.array2string(array, separator=', ', prefix=label + '(')})"
 
     def __len__(self) -> int:
         return len(self.array)
@@ -177,7 +174,7 @@ class Variable:
         if grad is not None:
             if self.node is None:
                 raise ValueError("Variable.grad: this variable requires no gradient")
-            check_like("Variable.grad: the gradient", grad, self.array)
+            backend.check_like("Variable.grad: the gradient", grad, self.array)
         if self.node is not None:
             self.node.grad = grad
 
@@ -242,11 +239,10 @@ class Variable:
             for node in tape([self.node]):
                 node.unchain()
 
-    def to_device(self, device: "str | int | Device") -> None:
-        """Move the array and the gradient to a device, in place."""
-        device = get_device(device)
-        if self.array is not None:
-            self.array = device.send(self.array)
+    def to_device(self, device: "str | int | backend.Device") -> None:
+        """Move the array and the gradient to a device, in place; not on the tape, as F.copy is."""
+        device = backend.get_device(device)
+        self.array = device.send(self.array)
         if self.grad is not None:
             self.node.grad = device.send(self.node.grad)
 
@@ -258,12 +254,13 @@ def _deliver(node, gradient) -> None:
         if variable is None:
             return  # nobody can look at it any more
         if type(gradient) is not Rows or gradient.shape != variable.shape:
-            gradient = variable.xp.asarray(dense(gradient))
-            name = f" of {variable.name}" if variable.name else ""
-            check_like(f"backward: the gradient{name}", gradient, variable.array)
+            gradient = dense(gradient)
+            gradient = backend.get_array_module(gradient).asarray(gradient)
+            name = variable.name or "a variable"
+            backend.check_like(f"backward: the gradient of {name}", gradient, variable.array)
     if node.grad is not None:
         # Not in place: the user may hold on to what was there.
         gradient = node.grad + gradient
         if type(gradient) is not Rows:
-            gradient = get_array_module(gradient).asarray(gradient)
+            gradient = backend.get_array_module(gradient).asarray(gradient)
     node.grad = gradient

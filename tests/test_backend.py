@@ -1,18 +1,13 @@
 """Array modules, devices, and the threads of the BLAS."""
 
-import importlib.util
+import sys
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-import dynet
 from dynet import Variable, get_array_module, get_device
 from dynet.backend import SMALL_PRODUCT, Device, blas_threads_for, is_array
-
-needs_no_cupy = pytest.mark.skipif(
-    importlib.util.find_spec("cupy") is not None, reason="CuPy is installed"
-)
 
 
 def test_a_numpy_array_belongs_to_numpy():
@@ -42,9 +37,10 @@ def test_nothing_else_is_taken_for_an_array_of_cupy(module):
     assert not is_array(type("ndarray", (), {"__module__": module})())
 
 
-@needs_no_cupy
-def test_cupy_is_imported_only_for_an_array_of_its_own():
+def test_cupy_is_imported_only_for_an_array_of_its_own(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
     fake = type("ndarray", (), {"__module__": "cupy"})()
+    assert get_array_module(np.zeros(3)) is np
     with pytest.raises(ImportError):
         get_array_module(np.zeros(3), fake)
 
@@ -72,29 +68,13 @@ def test_the_cpu_leaves_a_numpy_array_where_it_is():
     assert get_device("cpu").send(x) is x
 
 
-NO_DEVICES = ["gpu", "cuda:x", "cuda:", "cuda:-1", "", -2, 1.5, None]
+NO_DEVICES = ["gpu", "cuda:x", "cuda:²", "cuda:", "cuda:-1", "", -2, 1.5, None]
 
 
 @pytest.mark.parametrize("spec", NO_DEVICES, ids=repr)
 def test_a_name_of_no_device_is_refused(spec):
     with pytest.raises(ValueError, match=r"get_device: got .*, expected 'cpu'"):
         get_device(spec)
-
-
-@needs_no_cupy
-@pytest.mark.parametrize("spec", ["cuda:0", "cuda", 0])
-def test_a_gpu_without_cupy_says_what_to_install(spec):
-    with pytest.raises(RuntimeError, match=r"pip install .*cupy"):
-        get_device(spec)
-
-
-@needs_no_cupy
-def test_a_link_that_cannot_move_stays_as_it_is():
-    link = dynet.links.Linear(3, 2)
-    before = link.W.array
-    with pytest.raises(RuntimeError, match="CuPy"):
-        link.to_device("cuda:0")
-    assert link.W.array is before
 
 
 def threads():

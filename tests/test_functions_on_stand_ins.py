@@ -25,7 +25,7 @@ REFUSED = {
     "it goes over arrays in ways that nothing in compiled code answers to": (
         "ConnectionistTemporalClassification Convolution2D CumProd CumSum Deconvolution2D "
         "Diagonal EinSum Flip Im2Col LocalResponseNormalization MaxPooling2D Pad PadSequence "
-        "Place Repeat Roll ScatterAdd TensorDot Tile WindowSpread WindowSum"
+        "Repeat Roll ScatterAdd TensorDot Tile WindowSpread WindowSum"
     ),
     "it is LAPACK's": "BatchDet BatchInv Cholesky Det Inv",
     "it looks at labels before it uses them": (

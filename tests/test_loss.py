@@ -127,21 +127,6 @@ def test_the_kernel_agrees_with_the_plain_statement(settings):
     np.testing.assert_allclose(*gradients, rtol=1e-12, atol=1e-16)
 
 
-class ArrayOfAnotherModule(np.ndarray):
-    """Stands for an array of CuPy: kernels for the CPU do not know it."""
-
-
-@every_setting
-def test_the_expression_for_other_array_modules_agrees_with_the_kernel(settings):
-    t = np.abs(LABELS) if settings.get("ignore_label") == 3 else LABELS
-    arrays = SCORES, SCORES.view(ArrayOfAnotherModule)
-    xs = [Variable(a) for a in arrays]
-    ys = [F.softmax_cross_entropy(x, t, **settings) for x in xs]
-    gradients = [dynet.grad(y.sum(), x)[0].array for y, x in zip(ys, xs, strict=True)]
-    np.testing.assert_allclose(ys[1].array, ys[0].array, rtol=1e-14)
-    np.testing.assert_allclose(gradients[1], gradients[0], rtol=1e-12, atol=1e-16)
-
-
 def test_with_smoothed_labels_a_class_out_of_the_question_costs_infinitely_much():
     x = np.array([[0.0, -np.inf, 0.0]])
     assert F.softmax_cross_entropy(x, np.array([0]), label_smoothing=0.1).item() == np.inf

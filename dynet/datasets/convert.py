@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import get_array_module, get_device, is_array
+from ..backend import check_one_device, get_array_module, get_device, is_array, is_cupy
 from ..config import config
 
 
@@ -96,6 +96,12 @@ def _concat(items, padding, column, device):
             array = _from_python(items, column)  # numbers, at once
             return array if device is None else device.send(array)
         items = [_from_python(x, f"{column}example {i}: ") for i, x in enumerate(items)]
+    gpus = [is_cupy(x) for x in one_of_each_type]
+    if any(gpus) and not all(gpus):
+        first = {}
+        for i, x in enumerate(items):
+            first.setdefault(is_cupy(x), (f"example {i}", x))
+        check_one_device(f"concat_examples: {column}".rstrip(": "), dict(first.values()))
     dtype = _one("dtype", items, column)
     if dtype.hasobject:
         raise TypeError(f"concat_examples: {column}got {dtype} arrays, expected numbers or text")

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..function import Function
 from ..kernels import activation as kernels
-from ..kernels.arithmetic import COMPILED, where
+from ..kernels.arithmetic import COMPILED, each, each_runs, where
 from ..variable import Variable
 from .array import reshape, sum_to
 from .checks import check_choice, check_floating, check_integer, normal_axis, real
@@ -50,7 +50,8 @@ class ReLU(Function):
             y = kernels.relu(x)
         else:
             check_floating("relu", x=x)
-            y = np.where(x <= 0, 0, x)
+            on_gpu = each_runs(kernels.relu_forward, x)
+            y = each(kernels.relu_forward, (x,)) if on_gpu else np.where(x <= 0, 0, x)
         self.save(y)
         return y
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..backend import StandIn, is_array
+from ..backend import StandIn, is_array, is_cupy
 from ..function import Function
 from ..kernels.connection import add_bias
 from ..kernels.product import dot, dot_again
@@ -121,7 +121,8 @@ class EmbedID(Function):
             gy = gy.reshape(ids.size, self.table[1])
         if self.ignore_label is not None:
             looked_up = ids != self.ignore_label
-            if isinstance(gy, StandIn):  # which has as many rows whatever the ids are
+            if isinstance(gy, StandIn) or is_cupy(ids):
+                # As many rows whatever the ids are; nobody has to look at these.
                 ids = np.where(looked_up, ids.astype(np.int64), -1)  # -1 is no row of the table
                 gy = np.where(looked_up[:, None], gy, 0)
             else:
@@ -170,7 +171,8 @@ def embed_id(x, W, ignore_label: int | None = None) -> Variable:
         Variable: of the shape of ``x`` and one more axis, ``out``.
 
     Raises:
-        IndexError: an id lies outside the table.
+        IndexError: an id lies outside the table. On a GPU, where looking would make the program
+            wait, such an id gives NaN instead, and gets no gradient, unless in debug mode.
         TypeError: ``x`` holds no integers.
 
     >>> import numpy as np, dynet.functions as F

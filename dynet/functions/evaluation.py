@@ -1,8 +1,14 @@
-"""Measures of how good an answer is; none has a gradient."""
+"""Measures of how good an answer is; none has a gradient.
+
+On a GPU they stay there, as an array without axes, until somebody asks for the number.
+"""
+
+import math
 
 import numpy as np
 
-from ..backend import get_array_module
+from ..backend import get_array_module, is_cupy
+from ..kernels.indexing import equals, may_look, outside
 from ..variable import Variable
 from .checks import (
     check_choice,
@@ -13,15 +19,21 @@ from .checks import (
     check_shape,
     elements,
 )
-from .loss import check_labels, check_scores_and_labels
+from .loss import check_labels, check_scores_and_labels, check_yes_or_no
 
 __all__ = ["accuracy", "binary_accuracy", "f1_score", "precision", "r2_score", "recall"]
 
 
 def _measure(xp, value, dtype):
     value = xp.asarray(value, dtype)
-    value = value.astype(value.dtype.newbyteorder("="))  # scores may be of the other byte order
+    # Scores of NumPy's may be of the other byte order.
+    value = value.astype(value.dtype.newbyteorder("="), copy=False)
     return Variable(value, requires_grad=False)
+
+
+def _nan_if_any(wrong, value):
+    """A measure, or NaN where some labels are wrong; ``None`` says that none is."""
+    return value if wrong is None else np.where(wrong.any(), math.nan, value)
 
 
 def accuracy(y, t, ignore_label: int | None = None) -> Variable:
@@ -36,7 +48,9 @@ def accuracy(y, t, ignore_label: int | None = None) -> Variable:
         Variable: one number of the dtype of ``y``; 0 where no row counts.
 
     Raises:
-        ValueError: shapes do not fit, a label is out of range, or there are no scores.
+        ValueError: shapes do not fit, a label is out of range, or there are no scores. On a GPU,
+            where looking would make the program wait, the result for such labels is NaN, unless
+            in debug mode.
         TypeError: ``y`` is not floating, ``t`` not of integers, or ``ignore_label`` no integer.
 
     >>> import numpy as np, dynet.functions as F
@@ -47,11 +61,12 @@ def accuracy(y, t, ignore_label: int | None = None) -> Variable:
     check_scores_and_labels("accuracy", "y", y, t)
     if ignore_label is not None:
         check_integer("accuracy", ignore_label=ignore_label)
-    check_labels("accuracy", "y", y, t, ignore_label)
-    xp = get_array_module(y)
-    counts = xp.ones(t.shape, bool) if ignore_label is None else t != ignore_label
-    right = ((y.argmax(axis=1) == t) & counts).sum() / xp.maximum(counts.sum(), 1)
-    return _measure(xp, right, y.dtype)
+    wrong = check_labels("accuracy", "y", y, t, ignore_label)
+    right, n = y.argmax(axis=1) == t, t.size
+    if ignore_label is not None:
+        counts = ~equals(t, ignore_label)
+        right, n = right & counts, np.maximum(counts.sum(), 1)
+    return _measure(get_array_module(y), _nan_if_any(wrong, right.sum() / n), y.dtype)
 
 
 def binary_accuracy(y, t) -> Variable:
@@ -65,7 +80,8 @@ def binary_accuracy(y, t) -> Variable:
         Variable: one number of the dtype of ``y``; 0 where no score counts.
 
     Raises:
-        ValueError: the shapes differ, or a label is something else.
+        ValueError: the shapes differ, or a label is something else. On a GPU, where looking would
+            make the program wait, the result for such labels is NaN, unless in debug mode.
         TypeError: ``y`` is not floating or ``t`` not of integers.
 
     >>> import numpy as np, dynet.functions as F
@@ -76,16 +92,11 @@ def binary_accuracy(y, t) -> Variable:
     check_floating("binary_accuracy", y=y)
     check_integers("binary_accuracy", t=t)
     check_same_shape("binary_accuracy", y=y, t=t)
-    strange = (t < -1) | (t > 1)
-    if strange.any():
-        raise ValueError(
-            f"binary_accuracy: t holds the label {int(t[strange][0])}, expected 0, 1, or -1 where "
-            "the score does not count"
-        )
-    xp = get_array_module(y)
+    wrong = check_yes_or_no("binary_accuracy", "does not count", y, t)
     # A score that is NaN is neither: it is wrong in any case.
-    right = xp.where(t == 1, y >= 0, (t == 0) & (y < 0))
-    return _measure(xp, right.sum() / xp.maximum((t >= 0).sum(), 1), y.dtype)
+    right = np.where(t == 1, y >= 0, (t == 0) & (y < 0))
+    share = right.sum() / np.maximum((t >= 0).sum(), 1)
+    return _measure(get_array_module(y), _nan_if_any(wrong, share), y.dtype)
 
 
 def precision(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
@@ -95,7 +106,7 @@ def precision(y, t, label_num: int | None = None, ignore_label: int = -1) -> tup
         y: scores, ``(N, C)`` or ``(N, C, d1, ...)``, floating.
         t: labels, integers, ``(N,)`` or ``(N, d1, ...)``.
         label_num: how many classes are looked at; by default one more than the largest label,
-            which is then one of the classes of ``y``.
+            which is then one of the classes of ``y``, and for which the program waits on a GPU.
         ignore_label: rows with this label do not count.
 
     Returns:
@@ -103,7 +114,8 @@ def precision(y, t, label_num: int | None = None, ignore_label: int = -1) -> tup
         that no row's largest score is at; and how many rows belong to each class.
 
     Raises:
-        ValueError: shapes do not fit, a label is out of range, or there are no scores.
+        ValueError: shapes do not fit, a label is out of range, or there are no scores. On a GPU,
+            with a ``label_num``, the shares are NaN instead, unless in debug mode.
         TypeError: ``y`` is not floating, ``t`` not of integers, or a setting no integer.
 
     >>> import numpy as np, dynet.functions as F
@@ -111,8 +123,8 @@ def precision(y, t, label_num: int | None = None, ignore_label: int = -1) -> tup
     >>> F.precision(y, np.array([0, 1, 1]))[0].array
     array([0.5, 1. ])
     """
-    found, right, belonging = _counts("precision", y, t, label_num, ignore_label)
-    return _shares(right, found, belonging, y.dtype)
+    found, right, belonging, wrong = _counts("precision", y, t, label_num, ignore_label)
+    return _shares(right, found, belonging, wrong, y.dtype)
 
 
 def recall(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
@@ -122,7 +134,7 @@ def recall(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
         y: scores, ``(N, C)`` or ``(N, C, d1, ...)``, floating.
         t: labels, integers, ``(N,)`` or ``(N, d1, ...)``.
         label_num: how many classes are looked at; by default one more than the largest label,
-            which is then one of the classes of ``y``.
+            which is then one of the classes of ``y``, and for which the program waits on a GPU.
         ignore_label: rows with this label do not count.
 
     Returns:
@@ -130,7 +142,8 @@ def recall(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
         that no row belongs to; and how many rows belong to each class.
 
     Raises:
-        ValueError: shapes do not fit, a label is out of range, or there are no scores.
+        ValueError: shapes do not fit, a label is out of range, or there are no scores. On a GPU,
+            with a ``label_num``, the shares are NaN instead, unless in debug mode.
         TypeError: ``y`` is not floating, ``t`` not of integers, or a setting no integer.
 
     >>> import numpy as np, dynet.functions as F
@@ -138,8 +151,8 @@ def recall(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
     >>> F.recall(y, np.array([0, 1, 1]))[0].array
     array([1. , 0.5])
     """
-    _, right, belonging = _counts("recall", y, t, label_num, ignore_label)
-    return _shares(right, belonging, belonging, y.dtype)
+    _, right, belonging, wrong = _counts("recall", y, t, label_num, ignore_label)
+    return _shares(right, belonging, belonging, wrong, y.dtype)
 
 
 def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1) -> tuple:
@@ -149,7 +162,7 @@ def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1) -> tupl
         y: scores, ``(N, C)`` or ``(N, C, d1, ...)``, floating.
         t: labels, integers, ``(N,)`` or ``(N, d1, ...)``.
         label_num: how many classes are looked at; by default one more than the largest label,
-            which is then one of the classes of ``y``.
+            which is then one of the classes of ``y``, and for which the program waits on a GPU.
         ignore_label: rows with this label do not count.
 
     Returns:
@@ -158,7 +171,8 @@ def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1) -> tupl
         class.
 
     Raises:
-        ValueError: shapes do not fit, a label is out of range, or there are no scores.
+        ValueError: shapes do not fit, a label is out of range, or there are no scores. On a GPU,
+            with a ``label_num``, the shares are NaN instead, unless in debug mode.
         TypeError: ``y`` is not floating, ``t`` not of integers, or a setting no integer.
 
     >>> import numpy as np, dynet.functions as F
@@ -166,42 +180,56 @@ def f1_score(y, t, label_num: int | None = None, ignore_label: int = -1) -> tupl
     >>> F.f1_score(y, np.array([0, 1, 1]))[0].array
     array([0.66666667, 0.66666667])
     """
-    found, right, belonging = _counts("f1_score", y, t, label_num, ignore_label)
-    return _shares(2 * right, found + belonging, belonging, y.dtype)
+    found, right, belonging, wrong = _counts("f1_score", y, t, label_num, ignore_label)
+    return _shares(2 * right, found + belonging, belonging, wrong, y.dtype)
 
 
 def _counts(function, y, t, label_num, ignore_label):
-    """Of each class: the rows found to be of it, those rightly so, and those that belong to it."""
+    """Of each class: the rows found to be of it, those rightly so, and those that belong to it.
+
+    And where nobody looked, which labels are no class, else ``None``.
+    """
     y, t = elements(y), elements(t)
     check_scores_and_labels(function, "y", y, t)
     check_integer(function, ignore_label=ignore_label)
-    xp = get_array_module(y)
-    counts = t != ignore_label
-    found, t = y.argmax(axis=1)[counts], t[counts]
+    counts = ~equals(t, ignore_label)
     classes = y.shape[1] if label_num is None else label_num
     check_integer(function, label_num=classes)
     if not 0 <= classes < 1 << 31:
         raise ValueError(f"{function}: label_num is {label_num}, expected 0, 1, ... 2**31 - 1")
-    wrong = (t < 0) | (t >= classes)
-    if wrong.any():
-        raise ValueError(
-            f"{function}: t holds the label {int(t[wrong][0])}, expected labels from 0 on, less "
-            f"than {classes}, or ignore_label, {ignore_label}"
-        )
-    t = t.astype(np.int64)
+    wrong = counts & outside(t, classes)
+    t, given = np.where(counts & ~wrong, t.astype(np.int64), -1), t
+    if label_num is None or may_look(t):
+        if wrong.any():
+            raise ValueError(
+                f"{function}: t holds the label {int(given[wrong][0])}, expected labels from 0 on, "
+                f"less than {classes}, or ignore_label, {ignore_label}"
+            )
+        wrong = None
     if label_num is None:
-        label_num = int(t.max()) + 1 if t.size else 0
-    return [
-        xp.bincount(labels[labels < label_num], minlength=label_num)
-        for labels in (found, t[found == t], t)
-    ]
+        label_num = int(t.max()) + 1
+    found = np.where(counts, y.argmax(axis=1), -1)
+    numbers = [_numbers(x, label_num) for x in (found, np.where(found == t, t, -1), t)]
+    return *numbers, wrong
 
 
-def _shares(part, whole, belonging, dtype):
+def _numbers(labels, n):
+    """How many of the labels are 0, 1, ..., n - 1; others do not count."""
+    chosen = (labels >= 0) & (labels < n)
+    if not is_cupy(labels):
+        return np.bincount(labels[chosen], minlength=n)
+    # Its `bincount` looks for the largest, and at it. Those that do not count have a place too.
+    xp = get_array_module(labels)
+    numbers = xp.zeros(n + 1, np.int32)
+    xp.add.at(numbers, xp.where(chosen, labels, n), np.int32(1))
+    return numbers[:n].astype(np.int64)
+
+
+def _shares(part, whole, belonging, wrong, dtype):
     """``part / whole`` of each class, NaN where that is of nothing; and how many belong there."""
     xp = get_array_module(part)
-    shares = xp.where(whole == 0, xp.nan, part / xp.maximum(whole, 1))
-    return _measure(xp, shares, dtype), _measure(xp, belonging, None)
+    shares = np.where(whole == 0, math.nan, part / np.maximum(whole, 1))
+    return _measure(xp, _nan_if_any(wrong, shares), dtype), _measure(xp, belonging, None)
 
 
 def r2_score(pred, true, sample_weight=None, multioutput: str = "uniform_average") -> Variable:
@@ -246,5 +274,5 @@ def r2_score(pred, true, sample_weight=None, multioutput: str = "uniform_average
     mean = (weight * true).sum(axis=0) / weight.sum()
     missed = (weight * (true - pred) ** 2).sum(axis=0)
     varied = (weight * (true - mean) ** 2).sum(axis=0)
-    scores = xp.where(varied == 0, 0, 1 - missed / xp.where(varied == 0, 1, varied))
+    scores = np.where(varied == 0, 0, 1 - missed / np.where(varied == 0, 1, varied))
     return _measure(xp, scores.mean() if multioutput == "uniform_average" else scores, pred.dtype)

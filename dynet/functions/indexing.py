@@ -4,9 +4,10 @@ import numpy as np
 
 from ..backend import get_array_module, is_array
 from ..function import Function
-from ..kernels.indexing import add_at
+from ..kernels.indexing import add_at, may_look, outside
 from ..terms import At, is_basic_index
 from ..variable import Variable
+from .arithmetic import where
 from .array import REFUSALS, array_of, flatten, refused
 from .checks import check_array, check_integers, check_ndim, check_shape, elements, normal_axis
 from .numpy_protocol import implements
@@ -38,7 +39,7 @@ class GetItem(Function):
         try:
             index = self.index
             if type(index) not in PLAIN:
-                self.index, arrays = read_index(index)
+                self.index, arrays = read_index(index, x)
                 # Kept under guard in debug mode: changed later, they would misplace the gradient.
                 self.save(*arrays)
             self.shape = x.shape
@@ -50,25 +51,25 @@ class GetItem(Function):
         return place(gy, self.index, self.shape)
 
 
-def read_index(index):
-    """An index with arrays for lists and for Variables, and the arrays in it."""
+def read_index(index, x):
+    """An index into ``x`` with arrays for lists and for Variables, and the arrays in it."""
     if type(index) is not tuple:
-        index = index if type(index) in PLAIN else _read_part(index)
+        index = index if type(index) in PLAIN else _read_part(index, x)
         return index, (index,) if is_array(index) else ()
     for part in index:
         if type(part) not in PLAIN:
-            index = tuple([p if type(p) in PLAIN else _read_part(p) for p in index])
+            index = tuple([p if type(p) in PLAIN else _read_part(p, x) for p in index])
             return index, [p for p in index if is_array(p)]
     return index, ()
 
 
-def _read_part(part):
+def _read_part(part, x):
     if isinstance(part, Variable):
         return elements(part)
     if isinstance(part, (list, tuple)):
         part = np.asarray(part)
-        return part if part.size else part.astype(np.intp)
-    return part
+        part = part if part.size else part.astype(np.intp)
+    return get_array_module(x).asarray(part) if isinstance(part, np.ndarray) else part
 
 
 def not_an_index(error, function, argument, x, index):
@@ -99,6 +100,14 @@ def place(gy, index, shape):
     return Place(index, shape).apply(gy) if isinstance(gy, Variable) else At(index, gy, shape)
 
 
+def nan_if(wrong, y) -> Variable:
+    """``y``, with NaN where a condition holds, and no gradient there; without a condition as it is.
+
+    Where nobody may look whether labels are right, those that are not come to light in this way.
+    """
+    return y if wrong is None else where(wrong, np.nan, y)
+
+
 def get_item(x, index) -> Variable:
     """``x[index]``, with all of NumPy's ways to index.
 
@@ -108,6 +117,10 @@ def get_item(x, index) -> Variable:
 
     Returns:
         Variable: a view where NumPy gives one.
+
+    On a GPU an array of booleans makes the program wait, as how many are true says how large the
+    result is; integers in an array that are out of range are counted round and round; and lists
+    and arrays of NumPy are sent there first.
 
     Raises:
         IndexError: ``x`` has no such element.
@@ -133,7 +146,7 @@ class ScatterAdd(Function):
             raise TypeError(f"scatter_add: a is {a.dtype}, b is {b.dtype}, expected one dtype")
         y = a.copy()
         try:
-            self.index, arrays = read_index(self.index)
+            self.index, arrays = read_index(self.index, a)
             self.save(*arrays)
             chosen = a[self.index]
         except (*REFUSALS, IndexError) as error:
@@ -178,7 +191,7 @@ def scatter_add(a, slices, b) -> Variable:
 class SelectItem(Function):
     """``y[i] = x[i, t[i]]``"""
 
-    __slots__ = ("shape",)
+    __slots__ = ("shape", "wrong")
     saves = (1,)
 
     def forward(self, x, t):
@@ -186,18 +199,23 @@ class SelectItem(Function):
         check_ndim("select_item", 2, x=x)
         check_integers("select_item", t=t)
         check_shape("select_item", x.shape[:1], t=t)
-        outside = (t < 0) | (t >= x.shape[1])
-        if outside.any():
-            raise ValueError(
-                f"select_item: t holds {int(t[outside][0])}, expected columns from 0 to "
-                f"{x.shape[1] - 1} (x: {x.shape})"
-            )
+        self.wrong = outside(t, x.shape[1])
+        if may_look(t) or x.dtype.kind != "f":
+            if self.wrong.any():
+                raise ValueError(
+                    f"select_item: t holds {int(t[self.wrong][0])}, expected columns from 0 to "
+                    f"{x.shape[1] - 1} (x: {x.shape})"
+                )
+            self.wrong = None
         self.shape = x.shape
         self.save(t)
-        return x[get_array_module(x).arange(len(t)), t]
+        y = x[get_array_module(x).arange(len(t)), t]
+        return y if self.wrong is None else np.where(self.wrong, x.dtype.type(np.nan), y)
 
     def backward(self, gy):
         (t,) = self.saved
+        if self.wrong is not None:
+            gy = np.where(self.wrong, 0, gy)
         return place(gy, (get_array_module(t).arange(len(t)), t), self.shape), None
 
 
@@ -212,7 +230,8 @@ def select_item(x, t) -> Variable:
         Variable: ``(N,)``.
 
     Raises:
-        ValueError: a column is out of range, or the shapes do not fit.
+        ValueError: a column is out of range, or the shapes do not fit. On a GPU, where looking
+            would make the program wait, it gives NaN of a floating ``x``, unless in debug mode.
         TypeError: ``t`` holds no integers.
 
     >>> import numpy as np, dynet.functions as F
@@ -256,7 +275,8 @@ def permutate(x, indices, axis: int = 0, inv: bool = False) -> Variable:
         inv: whether to put back instead, ``y[indices[i]] = x[i]``.
 
     Raises:
-        ValueError: ``indices`` does not name every entry once.
+        ValueError: ``indices`` does not name every entry once. On a GPU, where looking would make
+            the program wait, the result is NaN instead, unless in debug mode.
         TypeError: ``indices`` holds no integers.
 
     >>> import numpy as np, dynet.functions as F
@@ -272,13 +292,16 @@ def permutate(x, indices, axis: int = 0, inv: bool = False) -> Variable:
     xp = get_array_module(indices)
     named = xp.zeros(n, bool)
     order = indices.astype(np.int64)  # a copy, which nobody changes before the backward pass
-    named[order[(order >= 0) & (order < n)]] = True
-    if not named.all():
+    wrong = outside(order, n)
+    named[xp.where(wrong, 0, order)] = True
+    wrong = wrong.any() | ~named.all()
+    if may_look(indices) and wrong:
         raise ValueError(
             f"permutate: indices is {indices}, expected each number from 0 to {n - 1} once "
             f"(x: {array.shape})"
         )
-    return Permutate(inverse(order) if inv else order, axis).apply(x)
+    y = Permutate(inverse(order) if inv else order, axis).apply(x)
+    return y if may_look(indices) else nan_if(wrong, y)
 
 
 class Diagonal(Function):
@@ -470,7 +493,7 @@ class Roll(Function):
             ) from None
 
     def backward(self, gy):
-        return np.roll(gy, np.negative(self.shift), self.axis)
+        return np.roll(gy, np.negative(self.shift).tolist(), self.axis)
 
 
 # -- methods, and NumPy's functions that have no name here ----------------------------------------
@@ -488,7 +511,7 @@ def _method_take(x, indices, axis=None):
         x, axis = flatten(x), 0
     axis = normal_axis("take", axis, x)
     try:
-        indices = _read_part(indices)
+        indices = _read_part(indices, x)
         indices = indices if is_array(indices) else np.asarray(indices)
     except REFUSALS as error:
         raise TypeError(f"take: indices is {indices!r}, expected integers: {error}") from None

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..backend import get_array_module, is_array
+from ..backend import get_array_module, is_array, is_cupy
 from ..function import Function
 from ..kernels.arithmetic import compiled
 from ..kernels.repeat import sum_copies
@@ -550,7 +550,9 @@ class Pad(Function):
         try:
             self.pad_width = np.array(pad_width)  # a copy, which nobody changes
             _check_constants(self.keywords.get("constant_values", 0), x)
-            return np.pad(x, self.pad_width, self.mode, **self.keywords)
+            if self.mode != "constant" and is_cupy(x):
+                return _framed(x, self.pad_width, self.mode)
+            return np.pad(x, self.pad_width.tolist(), self.mode, **self.keywords)
         except REFUSALS as error:
             raise refused(
                 error,
@@ -564,6 +566,19 @@ class Pad(Function):
 
     def backward(self, gy):
         return Unpad(self.pad_width, self.mode).evaluate(gy)
+
+
+def _framed(x, pad_width, mode):
+    """``x`` in a frame of its own elements, for arrays on a GPU.
+
+    Which element comes where is NumPy's to say, here as in the way back: CuPy has another opinion
+    of a frame that is wider than the array.
+    """
+    for axis, width in enumerate(np.broadcast_to(pad_width, (x.ndim, 2)).tolist()):
+        if any(width):
+            came_from = np.pad(np.arange(x.shape[axis]), width, mode)
+            x = x.take(get_array_module(x).asarray(came_from), axis=axis)
+    return x
 
 
 def _check_constants(values, x):

@@ -9,7 +9,7 @@ from string import ascii_letters
 
 import numpy as np
 
-from ..backend import get_array_module, is_array
+from ..backend import get_array_module, is_array, is_cupy
 from ..function import Function
 from ..kernels.product import dot
 from ..kernels.reduction import product_of_others
@@ -135,18 +135,19 @@ class TensorDot(Function):
     def backward(self, gy):
         a, b = self.saved
         in_a, in_b = self.summed
-        free_a = [i for i in range(a.ndim) if i not in in_a]
-        free_b = [i for i in range(b.ndim) if i not in in_b]
+        # Tuples, because of arrays without axes CuPy knows `((), ())` only.
+        free_a = tuple([i for i in range(a.ndim) if i not in in_a])
+        free_b = tuple([i for i in range(b.ndim) if i not in in_b])
         # The axes of gy are the free ones of a, then those of b.
-        of_a = list(range(len(free_a)))
-        of_b = list(range(len(free_a), gy.ndim))
+        of_a = tuple(range(len(free_a)))
+        of_b = tuple(range(len(free_a), gy.ndim))
         ga = gb = None
         if self.wants(0):
             ga = np.tensordot(gy, b, axes=(of_b, free_b))
-            ga = _in_order(ga, free_a + [i for _, i in sorted(zip(in_b, in_a, strict=True))])
+            ga = _in_order(ga, [*free_a, *[i for _, i in sorted(zip(in_b, in_a, strict=True))]])
         if self.wants(1):
             gb = np.tensordot(a, gy, axes=(free_a, of_a))
-            gb = _in_order(gb, [i for _, i in sorted(zip(in_a, in_b, strict=True))] + free_b)
+            gb = _in_order(gb, [*[i for _, i in sorted(zip(in_a, in_b, strict=True))], *free_b])
         return ga, gb
 
 
@@ -414,7 +415,8 @@ def inv(a) -> Variable:
         Variable: of the shape of ``a``.
 
     Raises:
-        ValueError: a matrix is singular or not square.
+        ValueError: a matrix is singular or not square. On a GPU, where looking would make the
+            program wait, the inverse of a singular one has infinity or NaN in it.
         TypeError: ``a`` is not floating.
 
     >>> import numpy as np, dynet.functions as F
@@ -441,7 +443,8 @@ def batch_inv(a) -> Variable:
         Variable: ``(N, n, n)``.
 
     Raises:
-        ValueError: ``a`` has not three axes, or a matrix is singular or not square.
+        ValueError: ``a`` has not three axes, or a matrix is singular or not square; on a GPU see
+            ``inv``.
         TypeError: ``a`` is not floating.
 
     >>> import numpy as np, dynet.functions as F
@@ -534,7 +537,8 @@ def det(a) -> Variable:
 
     The gradient, the matrix of cofactors, and the gradient of that are right for singular matrices
     too. What comes after, from a second derivative that is itself recorded, goes by way of the
-    inverse: it is there for invertible matrices only, and as exact as that.
+    inverse: it is there for invertible matrices only, and as exact as that. On a GPU the program
+    waits in the backward pass, to see whether a matrix is singular.
 
     Args:
         a: ``(n, n)`` or ``(..., n, n)``, float32 or float64.
@@ -598,6 +602,9 @@ class Cholesky(Function):
             raise ValueError(
                 f"cholesky: a holds a matrix that is not positive definite (a: {a.shape})"
             ) from None
+        if is_cupy(y):  # which does not say where there is none, unless the program waits
+            positive = (y.diagonal(axis1=-2, axis2=-1) > 0).all(axis=-1)
+            y = np.where(positive[..., None, None], y, y.dtype.type(np.nan))
         self.save(y)
         return y
 
@@ -623,7 +630,8 @@ def cholesky(a) -> Variable:
         Variable: lower triangular ``L``, of the shape of ``a``, with ``L @ L.T = a``.
 
     Raises:
-        ValueError: a matrix is not positive definite, or not square.
+        ValueError: a matrix is not positive definite, or not square. On a GPU, where looking would
+            make the program wait, the factor of one that is not positive definite is NaN.
         TypeError: ``a`` is not floating.
 
     >>> import numpy as np, dynet.functions as F

@@ -5,10 +5,13 @@ from numbers import Real
 import numpy as np
 
 from ..backend import get_array_module, is_array
+from ..config import config
 from ..function import Function
 from ..kernels import loss as kernels
+from ..kernels.indexing import equals, may_look, outside
 from ..variable import Variable
 from .activation import relu, softplus
+from .arithmetic import where
 from .checks import (
     check_choice,
     check_floating,
@@ -18,7 +21,7 @@ from .checks import (
     elements,
     raw,
 )
-from .indexing import place
+from .indexing import nan_if
 from .math import exp, log
 
 __all__ = ["hinge", "sigmoid_cross_entropy", "softmax_cross_entropy"]
@@ -39,6 +42,8 @@ class SoftmaxCrossEntropy(Function):
     def forward(self, x, t):
         check_scores_and_labels("softmax_cross_entropy", "x", x, t)
         self._check_settings(x)
+        if config.debug:
+            check_labels("softmax_cross_entropy", "x", x, t, self.ignore_label)
         weight = self.class_weight
         if weight is None:
             weight = get_array_module(x).empty(0, x.dtype)
@@ -50,7 +55,7 @@ class SoftmaxCrossEntropy(Function):
             self.scale = 1.0
             return losses.reshape(t.shape)
         # Without normalize it is, as in Chainer, the first axis alone that counts examples.
-        self.scale = 1 / max(kept if self.normalize else len(x), 1)
+        self.scale = 1 / (kept if self.normalize else len(x))
         return get_array_module(x).asarray(total * self.scale, x.dtype)
 
     def backward(self, gloss):
@@ -72,17 +77,17 @@ class SoftmaxCrossEntropy(Function):
         xp = get_array_module(t)
         weight = self.saved[4] if self.saved[4].size else xp.ones(x.shape[1], x.dtype)
         labels = t.reshape(-1)
-        rows = (labels != self.ignore_label).nonzero()[0]
-        x, labels = classes_last(x)[rows], labels[rows]
+        kept = ~equals(labels, self.ignore_label)
+        x, labels = where(kept[:, None], classes_last(x), 0), xp.where(kept, labels, 0)
         z = x - x.array.max(axis=1, keepdims=True)  # changes nothing, and exp stays in range
         log_total = log(exp(z).sum(axis=1))
-        losses = (log_total - z[xp.arange(len(rows)), labels]) * weight[labels]
+        losses = (log_total - z[xp.arange(len(labels)), labels]) * weight[labels]
         if self.smoothing:
             of_all = log_total * weight.mean() - (z * weight).mean(axis=1)
             losses = (1 - self.smoothing) * losses + self.smoothing * of_all
-        if self.reduce == "no":
-            return place(losses, rows, (t.size,)).reshape(t.shape)
-        return losses.sum() * self.scale
+        wrong = check_labels("softmax_cross_entropy", "x", z, labels)
+        losses = where(kept, nan_if(wrong, losses), 0)
+        return losses.reshape(t.shape) if self.reduce == "no" else losses.sum() * self.scale
 
     def _check_settings(self, x):
         check_choice("softmax_cross_entropy", ("mean", "no"), reduce=self.reduce)
@@ -106,6 +111,12 @@ class SoftmaxCrossEntropy(Function):
             raise error(
                 f"softmax_cross_entropy: class_weight is {came}, expected an array of "
                 f"{x.dtype} {shape} (x: {x.shape})"
+            )
+        if get_array_module(weight) is not get_array_module(x):
+            raise ValueError(
+                f"softmax_cross_entropy: class_weight is an array of "
+                f"{get_array_module(weight).__name__}, x of {get_array_module(x).__name__}; "
+                "expected both on one device"
             )
 
 
@@ -143,15 +154,24 @@ def check_scores_and_labels(function, name, x, t):
 
 
 def check_labels(function, name, x, t, ignore_label=None):
-    """Raise unless every label that is not ignored is one of the classes of ``x``."""
-    wrong = (t < 0) | (t >= x.shape[1])
+    """Raise unless every label that is not ignored is one of the classes of ``x``.
+
+    Returns:
+        ``None``; on a GPU, unless in debug mode, nothing is raised, and it is an array of booleans
+        that says which labels are not, for ``nan_if``.
+    """
+    wrong = outside(t, x.shape[1])
     if ignore_label is not None:
-        wrong &= t != ignore_label
+        wrong &= ~equals(t, ignore_label)
+    if not may_look(t):
+        return wrong
     if wrong.any():
+        ignored = "" if ignore_label is None else f" or ignore_label, {ignore_label}"
         raise ValueError(
             f"{function}: t holds the label {int(t[wrong][0])}, expected labels from 0 to "
-            f"{x.shape[1] - 1} ({name}: {x.shape}, t: {t.shape})"
+            f"{x.shape[1] - 1}{ignored} ({name}: {x.shape}, t: {t.shape})"
         )
+    return None
 
 
 def softmax_cross_entropy(
@@ -184,7 +204,9 @@ def softmax_cross_entropy(
         Variable: one number, or of the shape of ``t``. Where every label is ignored it is 0.
 
     Raises:
-        ValueError: shapes do not fit, a label is out of range, or there are no scores.
+        ValueError: shapes do not fit, a label is out of range, or there are no scores. On a GPU,
+            where looking would make the program wait, the loss of such a label is NaN, unless in
+            debug mode.
         TypeError: ``x`` is not floating or ``t`` not of integers.
 
     >>> import numpy as np, dynet.functions as F
@@ -210,6 +232,8 @@ class SigmoidCrossEntropy(Function):
         check_integers("sigmoid_cross_entropy", t=t)
         check_same_shape("sigmoid_cross_entropy", x=x, t=t)
         check_choice("sigmoid_cross_entropy", ("mean", "no"), reduce=self.reduce)
+        if config.debug:
+            check_yes_or_no("sigmoid_cross_entropy", "counts for nothing", x, t)
         losses, slopes, kept, total = kernels.sigmoid_cross_entropy(x, t)
         self.save(x, t, slopes)
         if self.reduce == "no":
@@ -219,7 +243,7 @@ class SigmoidCrossEntropy(Function):
             raise ValueError(
                 f"sigmoid_cross_entropy: x holds no scores, expected at least one (x: {x.shape})"
             )
-        self.scale = 1 / max(kept if self.normalize or x.ndim == 0 else len(x), 1)
+        self.scale = 1 / (kept if self.normalize or x.ndim == 0 else len(x))
         return get_array_module(x).asarray(total * self.scale, x.dtype)
 
     def backward(self, gloss):
@@ -228,11 +252,24 @@ class SigmoidCrossEntropy(Function):
 
     def plain(self, x, t):
         """The same in ordinary functions."""
+        wrong = check_yes_or_no("sigmoid_cross_entropy", "counts for nothing", x, t)
         kept = t >= 0
-        losses = softplus(x[kept] * (1 - 2 * t[kept]).astype(x.dtype))
-        if self.reduce == "no":
-            return place(losses, kept, t.shape)
-        return losses.sum() * self.scale
+        sign = np.where(t > 0, x.dtype.type(-1), x.dtype.type(1))
+        losses = nan_if(wrong, where(kept, softplus(where(kept, x, 0) * sign), 0))
+        return losses if self.reduce == "no" else losses.sum() * self.scale
+
+
+def check_yes_or_no(function, means, x, t):
+    """Raise unless every label is 0, 1, or -1, which ``means`` something; like ``check_labels``."""
+    wrong = outside(t, 2) & ~equals(t, -1)
+    if not may_look(t):
+        return wrong
+    if wrong.any():
+        raise ValueError(
+            f"{function}: t holds the label {int(t[wrong][0])}, expected 0, 1, or -1 where the "
+            f"score {means} (x: {x.shape}, t: {t.shape})"
+        )
+    return None
 
 
 def sigmoid_cross_entropy(x, t, normalize: bool = True, reduce: str = "mean") -> Variable:
@@ -252,6 +289,8 @@ def sigmoid_cross_entropy(x, t, normalize: bool = True, reduce: str = "mean") ->
 
     Raises:
         ValueError: the shapes differ, a label is something else, or there is nothing to average.
+            On a GPU, where looking would make the program wait, the loss of such a label is NaN,
+            unless in debug mode.
         TypeError: ``x`` is not floating or ``t`` not of integers.
 
     >>> import numpy as np, dynet.functions as F
@@ -274,7 +313,9 @@ def hinge(x, t, norm: str = "L1", reduce: str = "mean") -> Variable:
         Variable: one number, or ``(N, C)``.
 
     Raises:
-        ValueError: shapes do not fit, a label is out of range, or there are no scores.
+        ValueError: shapes do not fit, a label is out of range, or there are no scores. On a GPU,
+            where looking would make the program wait, the losses of such a row are NaN, unless
+            in debug mode.
         TypeError: ``x`` is not floating or ``t`` not of integers.
 
     >>> import numpy as np, dynet.functions as F
@@ -286,11 +327,13 @@ def hinge(x, t, norm: str = "L1", reduce: str = "mean") -> Variable:
     scores, labels = raw(x), elements(t)
     check_scores_and_labels("hinge", "x", scores, labels)
     check_ndim("hinge", 2, x=scores)
-    check_labels("hinge", "x", scores, labels)
+    wrong = check_labels("hinge", "x", scores, labels)
     xp = get_array_module(scores)
     towards = xp.ones(scores.shape, scores.dtype)
     towards[xp.arange(len(labels)), labels] = -1
     losses = relu(1 + towards * x)
+    if wrong is not None:
+        losses = nan_if(wrong[:, None], losses)
     if norm == "L2":
         losses = losses * losses
     return losses if reduce == "no" else losses.sum() / len(scores)

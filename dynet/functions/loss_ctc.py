@@ -7,8 +7,10 @@ import numpy as np
 from ..backend import get_array_module
 from ..function import Function
 from ..kernels.ctc import ctc
+from ..kernels.indexing import equals, may_look, outside
 from ..variable import Variable
 from .activation import log_softmax
+from .arithmetic import where
 from .checks import (
     check_choice,
     check_floating,
@@ -18,7 +20,7 @@ from .checks import (
     check_shape,
     raw,
 )
-from .indexing import place
+from .indexing import nan_if
 from .math import exp, log
 
 __all__ = ["connectionist_temporal_classification"]
@@ -84,8 +86,7 @@ class ConnectionistTemporalClassification(Function):
         losses = -_log_of_sum([alpha[batch, end], last])
         # In no steps there is no way to a label; and NaN is not taken for an impossible way.
         possible = (label_length <= input_length) & ~(losses.array > -NEVER / 2)
-        losses = place(losses[possible], possible, losses.shape)
-        losses = losses + xp.where(possible, 0, xp.inf).astype(dtype)
+        losses = where(possible, losses, np.inf)
         return losses if self.reduce == "no" else losses.sum() / len(t)
 
 
@@ -121,7 +122,9 @@ def connectionist_temporal_classification(
         ones) than time steps has the loss infinity, and the gradient 0.
 
     Raises:
-        ValueError: shapes do not fit, or a label or a length is out of range.
+        ValueError: shapes do not fit, or a label or a length is out of range. On a GPU, where
+            looking would make the program wait, the loss of such a sequence is NaN, unless in
+            debug mode.
         TypeError: ``x`` is no list of floating arrays, or labels or lengths are not integers.
 
     >>> import numpy as np, dynet.functions as F
@@ -154,16 +157,20 @@ def connectionist_temporal_classification(
     input_length = _length(name, "input_length", input_length, t, len(x))
     label_length = _length(name, "label_length", label_length, t, t.shape[1])
     counts = get_array_module(t).arange(t.shape[1]) < label_length[:, None]
-    wrong = counts & ((t < 0) | (t >= symbols) | (t == blank_symbol))
-    if wrong.any():
+    wrong = counts & (outside(t, symbols) | equals(t, blank_symbol))
+    if may_look(t) and wrong.any():
         raise ValueError(
             f"{name}: t holds the label {int(t[wrong][0])}, expected labels from 0 to "
             f"{symbols - 1} other than blank_symbol, {blank_symbol}"
         )
     f = ConnectionistTemporalClassification(int(blank_symbol), reduce)
-    if get_array_module(*x) is not np:
-        return f.plain(t, input_length, label_length, *x)  # the kernel is of the CPU
-    return f.apply(t, input_length, label_length, *x)
+    if get_array_module(*x) is np:
+        return f.apply(t, input_length, label_length, *x)
+    # The kernel is of the CPU.
+    wrong = wrong.any(axis=1) | outside(input_length, len(x) + 1)
+    wrong |= outside(label_length, t.shape[1] + 1)
+    loss = f.plain(t, input_length, label_length, *x)
+    return nan_if(wrong if reduce == "no" else wrong.any(), loss)
 
 
 def _length(function, name, length, t, most):
@@ -173,8 +180,8 @@ def _length(function, name, length, t, most):
     length = raw(length)
     check_integers(function, **{name: length})
     check_shape(function, (len(t),), **{name: length})
-    wrong = (length < 0) | (length > most)
-    if wrong.any():
+    wrong = outside(length, most + 1)
+    if may_look(length) and wrong.any():
         raise ValueError(
             f"{function}: {name} holds {int(length[wrong][0])}, expected lengths from 0 to {most}"
         )

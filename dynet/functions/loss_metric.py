@@ -2,10 +2,12 @@
 
 from numbers import Real
 
+from ..kernels.indexing import may_look, outside
 from ..variable import Variable
 from .activation import relu
 from .arithmetic import where
 from .checks import check_choice, check_floating, check_integers, check_ndim, check_shape, elements
+from .indexing import nan_if
 from .linear_algebra import matmul
 from .loss_regression import alike
 from .math import sqrt, square
@@ -32,6 +34,8 @@ def contrastive(x0, x1, y, margin: float = 1, reduce: str = "mean") -> Variable:
 
     Raises:
         ValueError: shapes do not fit, a label is something else, or there is nothing to average.
+            On a GPU, where looking would make the program wait, the loss of such a label is NaN,
+            unless in debug mode.
         TypeError: a vector is not floating, or the labels are not integers.
 
     >>> import numpy as np, dynet.functions as F
@@ -45,11 +49,13 @@ def contrastive(x0, x1, y, margin: float = 1, reduce: str = "mean") -> Variable:
     check_integers("contrastive", y=labels)
     check_shape("contrastive", x0.shape[:1], y=labels)
     margin = _checked_margin("contrastive", margin)
-    strange = (labels != 0) & (labels != 1)
-    if strange.any():
-        raise ValueError(
-            f"contrastive: y holds the label {int(labels[strange][0])}, expected 0 or 1"
-        )
+    strange = outside(labels, 2)
+    if may_look(labels):
+        if strange.any():
+            raise ValueError(
+                f"contrastive: y holds the label {int(labels[strange][0])}, expected 0 or 1"
+            )
+        strange = None
     similar = labels == 1
     squared = square(x0 - x1).sum(axis=1)
     # The slope of the root at 0 is infinite: it is taken elsewhere, and 0 put in its place.
@@ -57,7 +63,8 @@ def contrastive(x0, x1, y, margin: float = 1, reduce: str = "mean") -> Variable:
     distance = sqrt(squared + ~apart) * apart
     gap = relu(margin - distance)
     # Chosen, not multiplied by 0: the other of the two may be infinite.
-    return _averaged("contrastive", where(similar, squared, square(gap)) / 2, reduce)
+    losses = where(similar, squared, square(gap)) / 2
+    return _averaged("contrastive", nan_if(strange, losses), reduce)
 
 
 def triplet(anchor, positive, negative, margin: float = 0.2, reduce: str = "mean") -> Variable:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..backend import get_array_module
+from ..backend import beside, get_array_module
+from ..kernels.indexing import equals, may_look, outside
 from .activation import softplus
+from .arithmetic import where
 from .checks import (
     check_choice,
     check_floating,
@@ -16,7 +18,6 @@ from .checks import (
     raw,
 )
 from .connection import embed_id
-from .indexing import place
 
 __all__ = ["negative_sampling"]
 
@@ -44,8 +45,8 @@ def negative_sampling(
         t: labels, integers from 0 to V - 1, or -1 where the row counts for nothing, ``(N,)``.
         W: a vector for each label, ``(V, d)``, of the dtype of ``x``.
         sampler: a callable that goes from a shape to an array of labels of that shape, drawn
-            from whatever distribution. It is asked for ``(N, sample_size + 1)``; the first
-            column gives way to ``t``.
+            from whatever distribution, on whatever device. It is asked for
+            ``(N, sample_size + 1)``; the first column gives way to ``t``.
         sample_size: how many labels are drawn for each row.
         reduce: ``"sum"`` for one number, ``"no"`` for the loss of each row.
         return_samples: whether the labels that were looked at are returned too.
@@ -55,7 +56,8 @@ def negative_sampling(
         integers ``(N, sample_size + 1)``.
 
     Raises:
-        ValueError: shapes do not fit, or a label or one that was drawn is out of range.
+        ValueError: shapes do not fit, or a label or one that was drawn is out of range. On a
+            GPU, where looking would make the program wait, its loss is NaN, unless in debug mode.
         TypeError: ``x`` and ``W`` are not of one floating dtype, or the labels are not integers.
 
     >>> import numpy as np, dynet.functions as F
@@ -78,28 +80,29 @@ def negative_sampling(
         )
     if not isinstance(sample_size, (int, np.integer)) or sample_size < 0:
         raise ValueError(f"negative_sampling: sample_size is {sample_size!r}, expected 0, 1, ...")
-    kept = (labels != IGNORE_LABEL).nonzero()[0]
-    samples = _draw(sampler, (len(labels), int(sample_size) + 1))
-    _check_range("what the sampler drew", samples[kept, 1:], table)
-    _check_range("t", labels[kept], table)
+    samples = beside(_draw(sampler, (len(labels), int(sample_size) + 1)), table)
+    ignored = equals(labels, IGNORE_LABEL)
+    some_ignored = True
+    if may_look(table):
+        some_ignored = ignored.any()
+        kept = ~ignored
+        _check_range("what the sampler drew", samples[kept, 1:], table)
+        _check_range("t", labels[kept], table)
     samples = samples.astype(np.int64)  # a copy: the sampler may keep its own
     samples[:, 0] = labels
-    if len(kept) < len(labels):
-        x, looked_up = x[kept], samples[kept]
-    else:
-        looked_up = samples
+    looked_up = samples
+    if some_ignored:
+        looked_up = np.where(ignored[:, None], IGNORE_LABEL, samples)
+        x = where(ignored[:, None], 0, x)
 
     towards = get_array_module(table).ones(looked_up.shape[1], table.dtype)
     towards[0] = -1
-    vectors = embed_id(looked_up, W)
-    scores = (vectors * x.reshape(len(kept), 1, x.shape[1])).sum(axis=2)
+    vectors = embed_id(looked_up, W, IGNORE_LABEL if some_ignored else None)
+    scores = (vectors * x.reshape(len(labels), 1, x.shape[1])).sum(axis=2)
     losses = softplus(scores * towards).sum(axis=1)
-    if reduce == "sum":
-        loss = losses.sum()
-    elif len(kept) < len(labels):
-        loss = place(losses, kept, labels.shape)
-    else:
-        loss = losses
+    if some_ignored:
+        losses = where(ignored, 0, losses)
+    loss = losses.sum() if reduce == "sum" else losses
     return (loss, samples) if return_samples else loss
 
 
@@ -115,7 +118,7 @@ def _draw(sampler, shape):
 
 
 def _check_range(what, labels, table):
-    wrong = (labels < 0) | (labels >= len(table))
+    wrong = outside(labels, len(table))
     if wrong.any():
         raise ValueError(
             f"negative_sampling: {what} holds the label {int(labels[wrong][0])}, expected labels "

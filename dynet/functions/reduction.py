@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from ..backend import get_array_module
+from ..backend import get_array_module, is_cupy
+from ..config import config
 from ..function import Function
 from ..kernels import reduction as kernels
 from ..variable import Variable
@@ -87,9 +88,12 @@ class Sum(Reduction):
 
     def backward(self, gy):
         gy = gy.reshape(self.kept)
-        if type(gy) is not np.ndarray:
+        if type(gy) is np.ndarray:
+            gx = np.empty(self.shape, gy.dtype)  # for small arrays a fourth of broadcast_to's time
+        elif is_cupy(gy):  # whose broadcast_to would let one number be written in many places
+            gx = get_array_module(gy).empty(self.shape, gy.dtype)
+        else:
             return np.broadcast_to(gy, self.shape)
-        gx = np.empty(self.shape, gy.dtype)  # for small arrays a fourth of broadcast_to's time
         gx[...] = gy
         return gx
 
@@ -174,7 +178,8 @@ def average(x, axis=None, weights=None, keepdims: bool = False) -> Variable:
         ValueError: ``x`` has no such axis, or it is named twice; the weights have another shape;
             without weights, there is nothing to average.
         TypeError: ``x`` or ``weights`` is not floating, or ``axis`` no integer.
-        ZeroDivisionError: some weights sum to 0.
+        ZeroDivisionError: some weights sum to 0. On a GPU, where looking would make the program
+            wait, the mean is infinite or NaN instead, unless in debug mode.
 
     >>> import numpy as np, dynet.functions as F
     >>> F.average(np.array([1.0, 5.0]), weights=np.array([3.0, 1.0])).item()
@@ -195,7 +200,8 @@ def average(x, axis=None, weights=None, keepdims: bool = False) -> Variable:
         weights = weights.transpose(*[int(i) for i in np.argsort(axes)])
         weights = weights.reshape(*[n if i in axes else 1 for i, n in enumerate(x.shape)])
     total = sum(weights, axis, keepdims)
-    if (elements(total) == 0).any():
+    # On a GPU to look at the sums would make the program wait.
+    if (config.debug or not is_cupy(total.array)) and (elements(total) == 0).any():
         raise ZeroDivisionError(
             f"average: weights sum to 0, by which nothing can be divided (x: {x.shape}, "
             f"weights: {weights.shape}, axis: {axis})"

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import get_array_module, is_array, is_integer
+from ..backend import fill, is_array, is_integer
 from ..parameter import Parameter
 
 
 class Initializer:
     """Fills an array in place; a subclass states with what, in ``values``.
+
+    Random numbers are drawn on the CPU and sent: from one seed come the same on all devices.
 
     Args:
         dtype: of the parameters that start from it; ``config.dtype`` by default.
@@ -45,7 +47,7 @@ class Initializer:
             raise ValueError(
                 f"{name}: the array is of {array.dtype}, the initializer's dtype is {self.dtype}"
             )
-        array[...] = get_array_module(array).asarray(self.values(array.shape))
+        fill(array, self.values(array.shape))
 
     def values(self, shape: tuple[int, ...]) -> Any:
         """What to fill an array of this shape with: an array, or a number, that broadcasts."""

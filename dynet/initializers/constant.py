@@ -38,7 +38,7 @@ class Constant(Initializer):
         self.fill_value = fill_value
 
     def values(self, shape: tuple[int, ...]) -> Any:
-        given = np.shape(self.fill_value)
+        given = self.fill_value.shape if is_array(self.fill_value) else np.shape(self.fill_value)
         fits = len(given) <= len(shape) and all(
             n in (1, m) for n, m in zip(given[::-1], shape[::-1], strict=False)
         )

@@ -5,10 +5,25 @@ import math
 import numpy as np
 from numba import njit
 
-from ..backend import StandIn
-from .arithmetic import COMPILED, run, runnable
+from .arithmetic import COMPILED, each, each_runs, run, runnable
+from .cuda import twin
 from .elementary import exp, expm1, log, log1p, sigmoid
 from .error_function import erfc
+
+
+def _twin(kernel, body, *settings):
+    """Say in CUDA what a kernel does to one element ``i``, where it does the same to every one.
+
+    Args:
+        kernel: a compiled function of vectors, of numbers perhaps, and last of the one to write.
+        body: the statements of its twin.
+        settings: the names of those arguments that are numbers.
+    """
+    code = kernel.py_func.__code__
+    names = code.co_varnames[: code.co_argcount]
+    parameters = [f"{'T' if name in settings else 'Array<T>'} {name}" for name in names]
+    head = f"{code.co_name}(long long i, {', '.join(parameters)})"
+    twin(kernel, names[-1], f"template <typename T> __device__ void {head} {{ {body} }}\n")
 
 
 @njit(cache=True)
@@ -40,6 +55,10 @@ def relu_backward(y, gy, gx):
             gx[at] = zero if y[at] <= zero else gy[at]
 
 
+_twin(relu_forward, "y[i] = x[i] <= T(0) ? T(0) : x[i];")
+_twin(relu_backward, "gx[i] = y[i] <= T(0) ? T(0) : gy[i];")
+
+
 def relu(x):
     """``max(x, 0)``; ``x`` any shape, NumPy's, float32 or float64."""
     y = np.empty(x.shape, x.dtype)
@@ -50,7 +69,8 @@ def relu(x):
 def relu_grad(y, gy):
     """``gy`` where the result ``y`` of relu is positive, else 0."""
     if not type(y) is type(gy) is np.ndarray or y.dtype not in COMPILED:
-        return np.where(y <= 0, 0, gy)
+        on_gpu = each_runs(relu_backward, y, gy)
+        return each(relu_backward, (y, gy)) if on_gpu else np.where(y <= 0, 0, gy)
     gx = np.empty(gy.shape, gy.dtype)
     relu_backward(y, gy, gx)
     return gx
@@ -80,12 +100,19 @@ def sigmoid_backward(y, gy, gx):
         gx[i] = gy[i] * y[i] * (one - y[i])
 
 
+_twin(sigmoid_forward, "y[i] = sigmoid(x[i]);")
+_twin(sigmoid_backward, "gx[i] = gy[i] * y[i] * (T(1) - y[i]);")
+
+
 @njit(cache=True, error_model="numpy")
 def tanh_backward(y, gy, gx):
     _check(y, gy, gx)
     one = gx.dtype.type(1)
     for i in range(gx.size):
         gx[i] = gy[i] * (one - y[i] * y[i])
+
+
+_twin(tanh_backward, "gx[i] = gy[i] * (T(1) - y[i] * y[i]);")
 
 
 @njit(cache=True, error_model="numpy")
@@ -104,6 +131,16 @@ def silu_backward(x, gy, gx):
         gx[i] = gy[i] * (s * (one + x[i] * (one - s)))
 
 
+_twin(silu_forward, "y[i] = x[i] * sigmoid(x[i]);")
+_twin(
+    silu_backward,
+    """
+    T s = sigmoid(x[i]);
+    gx[i] = gy[i] * (s * (T(1) + x[i] * (T(1) - s)));
+    """,
+)
+
+
 @njit(cache=True, error_model="numpy")
 def softplus_forward(x, beta, y):
     _check(x, x, y)
@@ -118,6 +155,18 @@ def softplus_backward(x, gy, beta, gx):
     _check(x, gy, gx)
     for i in range(gx.size):
         gx[i] = gy[i] * sigmoid(beta * x[i])
+
+
+_twin(
+    softplus_forward,
+    """
+    T z = beta * x[i];
+    y[i] = ((z < T(0) ? T(0) : z) + log1p(exp(-fabs(z)))) / beta;
+    """,
+    "beta",
+)
+
+_twin(softplus_backward, "gx[i] = gy[i] * sigmoid(beta * x[i]);", "beta")
 
 
 @njit(cache=True, error_model="numpy")
@@ -138,6 +187,15 @@ def elu_backward(x, gy, alpha, scale, gx):
         gx[i] = scale * gy[i] * (one if x[i] > zero else below)
 
 
+_twin(elu_forward, "y[i] = scale * (x[i] > T(0) ? x[i] : alpha * expm1(x[i]));", "alpha", "scale")
+_twin(
+    elu_backward,
+    "gx[i] = scale * gy[i] * (x[i] > T(0) ? T(1) : alpha * exp(x[i]));",
+    "alpha",
+    "scale",
+)
+
+
 @njit(cache=True, error_model="numpy")
 def gelu_forward(x, y):
     _check(x, x, y)
@@ -156,6 +214,17 @@ def gelu_backward(x, gy, gx):
         gx[i] = gy[i] * (half * erfc(-root_half * x[i]) + x[i] * density)
 
 
+_twin(gelu_forward, "y[i] = T(0.5) * x[i] * erfc(T(-0.70710678118654752440) * x[i]);")
+_twin(
+    gelu_backward,
+    """
+    T below = T(0.5) * erfc(T(-0.70710678118654752440) * x[i]);
+    T density = T(0.39894228040143267794) * exp(T(-0.5) * x[i] * x[i]);
+    gx[i] = gy[i] * (below + x[i] * density);
+    """,
+)
+
+
 @njit(cache=True)
 def leaky_relu_forward(x, slope, y):
     _check(x, x, y)
@@ -170,6 +239,10 @@ def leaky_relu_backward(x, gy, slope, gx):
     zero = gx.dtype.type(0)
     for i in range(gx.size):
         gx[i] = slope * gy[i] if x[i] < zero else gy[i]
+
+
+_twin(leaky_relu_forward, "y[i] = x[i] < T(0) ? slope * x[i] : x[i];", "slope")
+_twin(leaky_relu_backward, "gx[i] = x[i] < T(0) ? slope * gy[i] : gy[i];", "slope")
 
 
 # -- of rows ---------------------------------------------------------------------------------------
@@ -211,6 +284,44 @@ def softmax_backward(y, gy, gx):
             gx[i, j] = y[i, j] * (gy[i, j] - mean)
 
 
+twin(
+    softmax_forward,
+    "y",
+    r"""
+template <typename T> __device__ void
+softmax_forward(long long row, int lane, Array<T> x, Array<T> largest, Array<T> y) {
+    long long n = x.shape[1], start = row * n;
+    T total = 0;
+    for (long long j = lane; j < n; j += 32) {
+        T e = exp(x[start + j] - largest[row]);
+        y[start + j] = e;
+        total += e;
+    }
+    total = warp_sum(total);
+    for (long long j = lane; j < n; j += 32) y[start + j] /= total;
+}
+""",
+    by_rows=True,
+)
+
+twin(
+    softmax_backward,
+    "gx",
+    r"""
+template <typename T> __device__ void
+softmax_backward(long long row, int lane, Array<T> y, Array<T> gy, Array<T> gx) {
+    long long n = y.shape[1], start = row * n;
+    T mean = 0;
+    for (long long j = lane; j < n; j += 32) mean += y[start + j] * gy[start + j];
+    mean = warp_sum(mean);
+    for (long long j = lane; j < n; j += 32)
+        gx[start + j] = y[start + j] * (gy[start + j] - mean);
+}
+""",
+    by_rows=True,
+)
+
+
 @njit(cache=True, error_model="numpy", fastmath={"reassoc"})
 def log_softmax_forward(x, largest, y):
     _check_rows(x, x, y)
@@ -235,6 +346,40 @@ def log_softmax_backward(y, gy, gx):
             total += gy[i, j]
         for j in range(y.shape[1]):
             gx[i, j] = gy[i, j] - exp(y[i, j]) * total
+
+
+twin(
+    log_softmax_forward,
+    "y",
+    r"""
+template <typename T> __device__ void
+log_softmax_forward(long long row, int lane, Array<T> x, Array<T> largest, Array<T> y) {
+    long long n = x.shape[1], start = row * n;
+    T total = 0;
+    for (long long j = lane; j < n; j += 32) total += exp(x[start + j] - largest[row]);
+    total = log(warp_sum(total));
+    for (long long j = lane; j < n; j += 32) y[start + j] = (x[start + j] - largest[row]) - total;
+}
+""",
+    by_rows=True,
+)
+
+twin(
+    log_softmax_backward,
+    "gx",
+    r"""
+template <typename T> __device__ void
+log_softmax_backward(long long row, int lane, Array<T> y, Array<T> gy, Array<T> gx) {
+    long long n = y.shape[1], start = row * n;
+    T total = 0;
+    for (long long j = lane; j < n; j += 32) total += gy[start + j];
+    total = warp_sum(total);
+    for (long long j = lane; j < n; j += 32)
+        gx[start + j] = gy[start + j] - exp(y[start + j]) * total;
+}
+""",
+    by_rows=True,
+)
 
 
 def softmax(x, axis):
@@ -275,7 +420,7 @@ def log_softmax_grad(y, gy, axis):
 
 def _of_rows(kernel, rows, others):
     """What a kernel makes of each row of a matrix, and of what others have in that row."""
-    if isinstance(rows, StandIn):
+    if type(rows) is not np.ndarray:
         return run(kernel, (rows, others), [(rows.shape, rows.dtype)], by_rows=True)[0]
     y = np.empty(rows.shape, rows.dtype)
     kernel(np.ascontiguousarray(rows), np.ascontiguousarray(others), y)

@@ -28,6 +28,32 @@ def runnable(*arrays) -> bool:
     return True
 
 
+class _Memory:
+    """What NumPy makes an array of: where the elements of another array lie, which it keeps."""
+
+    __slots__ = ("__array_interface__", "array")
+
+
+def readable(array):
+    """An array for kernels that only read it: contiguous, and as one that may be written to.
+
+    For Numba a read-only array is of another type than one that may be written to, so that it would
+    compile every kernel once more for each choice of arrays that are read-only. In debug mode many
+    are.
+    """
+    array = np.ascontiguousarray(array)
+    return array if array.flags.writeable else _unlocked(array)
+
+
+def _unlocked(array):
+    memory = _Memory()
+    memory.array = array
+    interface = array.__array_interface__
+    interface["data"] = interface["data"][0], False  # not read-only
+    memory.__array_interface__ = interface
+    return np.asarray(memory)
+
+
 def run(kernel, arrays, outputs, settings=(), by_rows=False) -> list:
     """What a kernel writes; where arrays stand in for others, what it would write.
 
@@ -57,7 +83,9 @@ def run(kernel, arrays, outputs, settings=(), by_rows=False) -> list:
         launch(kernel, arrays, written, settings)
         return written
     written = [np.empty(shape, dtype) for shape, dtype in outputs]
-    status = kernel(*map(np.ascontiguousarray, arrays), *settings, *written)
+    # A look at a flag takes no longer than to make contiguous what is.
+    read = [a if a.flags.carray and a.ndim else readable(a) for a in arrays]
+    status = kernel(*read, *settings, *written)
     if status is not None and status != -1:
         raise ValueError(f"{kernel.__name__} refused what it was given: it returned {status}")
     return written
@@ -94,8 +122,9 @@ def each(kernel, arrays, settings=()):
         launch(kernel, arrays, [y], list(map(first.dtype.type, settings)))
         return y
     y = np.empty(first.shape, first.dtype)
-    if settings or len(arrays) > 2:
-        kernel(*[a.ravel() for a in arrays], *map(first.dtype.type, settings), y.reshape(-1))
+    if settings or len(arrays) > 2 or not (first.flags.writeable and arrays[-1].flags.writeable):
+        vectors = [readable(a).reshape(-1) for a in arrays]
+        kernel(*vectors, *map(first.dtype.type, settings), y.reshape(-1))
     elif len(arrays) == 1:  # the same, without lists: they take a third of the time of a small call
         kernel(first.ravel(), y.reshape(-1))
     else:
@@ -131,6 +160,7 @@ def where(condition, x, y):
             x, y = [np.broadcast_to(np.asarray(a, dtype), shape) for a in (x, y)]
             z = np.empty(shape, dtype)
             condition = np.broadcast_to(condition, shape)
-            where_each(condition.ravel(), x.ravel(), y.ravel(), z.reshape(-1))
+            vectors = [readable(a).reshape(-1) for a in (condition, x, y)]
+            where_each(*vectors, z.reshape(-1))
             return z
     return np.where(condition, x, y)

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit, types
 from scipy import special
 
+from .cuda import twin
 from .elementary import choose, exp
 
 
@@ -106,3 +107,24 @@ def erfc_forward(x, y):
         raise ValueError("erfc: the arrays have different sizes")
     for i in range(y.size):
         y[i] = erfc(x[i])
+
+
+twin(
+    erf_forward,
+    "y",
+    r"""
+template <typename T> __device__ void erf_forward(long long i, Array<T> x, Array<T> y) {
+    y[i] = erf(x[i]);
+}
+""",
+)
+
+twin(
+    erfc_forward,
+    "y",
+    r"""
+template <typename T> __device__ void erfc_forward(long long i, Array<T> x, Array<T> y) {
+    y[i] = erfc(x[i]);
+}
+""",
+)

@@ -2,6 +2,9 @@
 
 What a pass computes is kept for the next one where the result goes: intermediate arrays cost more
 than the arithmetic. A row of scores, or a block of them, stays in the nearest cache meanwhile.
+
+On a GPU nothing is read back: how many labels count stays there, as an array without axes, and a
+label out of range gives NaN, where on the CPU it is an error.
 """
 
 import math
@@ -9,9 +12,11 @@ import math
 import numpy as np
 from numba import njit
 
-from ..backend import get_array_module
+from ..backend import get_array_module, is_cupy
 from .arithmetic import check_compiled
+from .cuda import launch, twin
 from .elementary import exp, log1p
+from .indexing import equals
 
 # As an integer of as many bits, with all but the sign turned over where it is negative, a
 # floating number has the place among others that it has as a number, and NaN comes last of all (or
@@ -122,7 +127,7 @@ def _weight_of_all(classes, weight):
 
 
 @njit(cache=True, error_model="numpy")
-def softmax_cross_entropy_backward(e, totals, t, weight, ignore, smoothing, glosses, scale, gx):
+def softmax_cross_entropy_backward(e, totals, t, weight, glosses, ignore, smoothing, scale, gx):
     """The gradient of the scores, from ``scale`` times that of the losses, or of their sum."""
     rows, classes = e.shape
     if (
@@ -156,6 +161,86 @@ def softmax_cross_entropy_backward(e, totals, t, weight, ignore, smoothing, glos
         gx[i, label] -= at_label
 
 
+twin(
+    softmax_cross_entropy_forward,
+    "x",
+    r"""
+template <typename T, typename Bits, typename L> __device__ void softmax_cross_entropy_forward(
+    long long row, int lane, Array<T> x, Array<Bits> bits, Array<L> t, Array<T> weight,
+    long long ignore, double smoothing, Array<T> e, Array<T> totals, Array<T> losses) {
+    long long classes = x.shape[1], at = row * classes;
+    // What uint64 has beyond int64 would turn negative.
+    bool beyond = t[row] > L(0) && (long long)t[row] < 0;
+    long long label = beyond ? 0x7fffffffffffffffLL : (long long)t[row];
+    if (label == ignore || label < 0 || label >= classes) {
+        if (lane == 0) losses[row] = label == ignore ? T(0) : T(nan(""));
+        return;
+    }
+    T top = x[at];
+    for (long long j = lane; j < classes; j += 32) top = nan_or_max(top, x[at + j]);
+    top = warp_max(top);
+    T total = T(0), weighted = T(0), whole = T(0);
+    for (long long j = lane; j < classes; j += 32) {
+        T w = weight.shape[0] > 0 ? weight[j] : T(1);
+        e[at + j] = exp(x[at + j] - top);
+        total += e[at + j];
+        weighted += (x[at + j] - top) * w;
+        whole += w;
+    }
+    total = warp_sum(total);
+    T log_total = log(total);
+    T loss = log_total - (x[at + label] - top);
+    if (weight.shape[0] > 0) loss *= weight[label];
+    if (smoothing > 0) {
+        T of_all = (warp_sum(whole) * log_total - warp_sum(weighted)) / T(classes);
+        loss = T(1 - smoothing) * loss + T(smoothing) * of_all;
+    }
+    if (lane == 0) {
+        totals[row] = total;
+        losses[row] = loss;
+    }
+}
+""",
+    by_rows=True,
+)
+
+twin(
+    softmax_cross_entropy_backward,
+    "e",
+    r"""
+template <typename T, typename L> __device__ void softmax_cross_entropy_backward(
+    long long row, int lane, Array<T> e, Array<T> totals, Array<L> t, Array<T> weight,
+    Array<T> glosses, long long ignore, double smoothing, double scale, Array<T> gx) {
+    long long classes = e.shape[1], at = row * classes;
+    bool beyond = t[row] > L(0) && (long long)t[row] < 0;
+    long long label = beyond ? 0x7fffffffffffffffLL : (long long)t[row];
+    if (label == ignore || label < 0 || label >= classes) {
+        T g = label == ignore ? T(0) : T(nan(""));
+        for (long long j = lane; j < classes; j += 32) gx[at + j] = g;
+        return;
+    }
+    T g = T(glosses[glosses.shape[0] == 1 ? 0 : row] * scale);
+    T each = T(smoothing / classes) * g, at_label = T(1 - smoothing) * g, whole = T(classes);
+    if (weight.shape[0] > 0) {
+        at_label *= weight[label];
+        whole = T(0);
+        if (smoothing > 0) {
+            for (long long j = lane; j < classes; j += 32) whole += weight[j];
+            whole = warp_sum(whole);
+        }
+    }
+    T factor = (at_label + each * whole) / totals[row];
+    for (long long j = lane; j < classes; j += 32) {
+        T towards = j == label ? at_label : T(0);
+        if (smoothing > 0) towards += each * (weight.shape[0] > 0 ? weight[j] : T(1));
+        gx[at + j] = factor * e[at + j] - towards;
+    }
+}
+""",
+    by_rows=True,
+)
+
+
 def softmax_cross_entropy(x, t, weight, ignore, smoothing):
     """The cross entropy of the softmax of each row of scores with its label.
 
@@ -168,52 +253,38 @@ def softmax_cross_entropy(x, t, weight, ignore, smoothing):
 
     Returns:
         tuple: what the gradient needs, ``exp(x - max(x))`` of each row ``(N, C)`` and its sums
-        ``(N,)``; the losses ``(N,)``; the number of labels that are not ignored; the sum of the
-        losses.
+        ``(N,)``; the losses ``(N,)``; the number of labels that are not ignored, at least 1; the
+        sum of the losses. The latter two are arrays without axes on a GPU.
 
     Raises:
-        ValueError: a label is neither a class nor ``ignore``.
+        ValueError: a label is neither a class nor ``ignore``; on a GPU its loss is NaN instead.
     """
-    if type(x) is np.ndarray:
-        check_compiled("softmax_cross_entropy", x)
-        x = np.ascontiguousarray(x)
-        e = np.empty(x.shape, x.dtype)
-        totals, losses = np.empty((2, len(x)), x.dtype)
-        wrong, kept, total = softmax_cross_entropy_forward(
-            x,
-            x.view(INTEGERS[x.dtype]),
-            as_labels(t),
-            weight,
-            ignore,
-            smoothing,
-            e,
-            totals,
-            losses,
-        )
-    else:
+    check_compiled("softmax_cross_entropy", x)
+    if is_cupy(x):
         xp = get_array_module(x)
-        keep = t != ignore
-        off = keep & ((t < 0) | (t >= x.shape[1]))
-        wrong = int(off.argmax()) if off.any() else -1
-        z = x - x.max(axis=1, keepdims=True)
-        e = xp.exp(z)
-        totals = e.sum(axis=1)
-        log_y = z - xp.log(totals)[:, None]
-        at = xp.where(keep & ~off, t, 0)
-        losses = -log_y[xp.arange(len(x)), at]
-        if weight.size:
-            losses *= weight[at]
-        if smoothing:
-            of_all = -(log_y * weight if weight.size else log_y).mean(axis=1)
-            losses = (1 - smoothing) * losses + smoothing * of_all
-        losses = xp.where(keep, losses, 0)
-        kept, total = int(keep.sum()), losses.sum()
+        e, totals, losses = (xp.empty(shape, x.dtype) for shape in (x.shape, len(x), len(x)))
+        x = xp.ascontiguousarray(x)
+        arrays = x, x.view(INTEGERS[x.dtype]), t, weight
+        launch(softmax_cross_entropy_forward, arrays, (e, totals, losses), (ignore, smoothing))
+        return e, totals, losses, _counted(~equals(t, ignore), x.dtype), losses.sum()
+    x = np.ascontiguousarray(x)
+    e = np.empty(x.shape, x.dtype)
+    totals, losses = np.empty((2, len(x)), x.dtype)
+    bits = x.view(INTEGERS[x.dtype])
+    wrong, kept, total = softmax_cross_entropy_forward(
+        x, bits, as_labels(t), weight, ignore, smoothing, e, totals, losses
+    )
     if wrong >= 0:
         raise ValueError(
             f"softmax_cross_entropy: t holds the label {int(t[wrong])}, expected labels from 0 to "
             f"{x.shape[1] - 1} or ignore_label, {ignore} (x: {x.shape}, t: {t.shape})"
         )
-    return e, totals, losses, kept, total
+    return e, totals, losses, max(kept, 1), total
+
+
+def _counted(kept, dtype):
+    """How many are true, at least 1, on a GPU: of the losses' dtype, which it is to divide."""
+    return np.maximum(kept.sum(dtype=dtype), 1)
 
 
 def softmax_cross_entropy_grad(e, totals, t, weight, ignore, smoothing, glosses, scale):
@@ -221,32 +292,21 @@ def softmax_cross_entropy_grad(e, totals, t, weight, ignore, smoothing, glosses,
 
     Args:
         glosses: the gradient of each loss ``(N,)``, or that of their sum ``(1,)``,
-        scale (float): and what it is to be multiplied by.
+        scale: and what it is to be multiplied by; a number, or an array of CuPy's without axes.
     """
-    if type(e) is np.ndarray:
-        gx = np.empty(e.shape, e.dtype)
-        softmax_cross_entropy_backward(
-            e,
-            totals,
-            as_labels(t),
-            weight,
-            ignore,
-            smoothing,
-            np.ascontiguousarray(glosses),
-            scale,
-            gx,
-        )
+    if is_cupy(e):
+        if not isinstance(scale, float):
+            glosses, scale = glosses * scale, 1.0
+        gx = get_array_module(e).empty(e.shape, e.dtype)
+        arrays, settings = (e, totals, t, weight, glosses), (ignore, smoothing, scale)
+        launch(softmax_cross_entropy_backward, arrays, (gx,), settings)
         return gx
-    xp = get_array_module(e)
-    keep = t != ignore
-    at = xp.where(keep, t, 0)
-    # What the smoothed label puts on each class, times the class's weight.
-    target = xp.full(e.shape, smoothing / e.shape[1], e.dtype)
-    target[xp.arange(len(e)), at] += 1 - smoothing
-    if weight.size:
-        target *= weight
-    gx = target.sum(axis=1, keepdims=True) * e / totals[:, None] - target
-    return xp.where(keep[:, None], gx * (glosses * scale)[:, None], 0).astype(e.dtype)
+    gx = np.empty(e.shape, e.dtype)
+    glosses = np.ascontiguousarray(glosses)
+    softmax_cross_entropy_backward(
+        e, totals, as_labels(t), weight, glosses, ignore, smoothing, scale, gx
+    )
+    return gx
 
 
 @njit(cache=True, error_model="numpy", fastmath=False)
@@ -299,40 +359,55 @@ def sigmoid_cross_entropy_forward(x, t, losses, slopes):
     return -1, kept, total
 
 
+twin(
+    sigmoid_cross_entropy_forward,
+    "x",
+    r"""
+template <typename T, typename L> __device__ void sigmoid_cross_entropy_forward(
+    long long i, Array<T> x, Array<L> t, Array<T> losses, Array<T> slopes) {
+    // What uint64 has beyond int64 would turn negative.
+    long long label = t[i] > L(0) && (long long)t[i] < 0 ? 2 : (long long)t[i];
+    if (label < 0 || label > 1) {
+        losses[i] = slopes[i] = label == -1 ? T(0) : T(nan(""));
+        return;
+    }
+    T z = label == 1 ? -x[i] : x[i], e = exp(-fabs(z));
+    T slope = (z < T(0) ? e : T(1)) / (T(1) + e);
+    losses[i] = log1p(e) + (z <= T(0) ? T(0) : z);
+    slopes[i] = label == 1 ? -slope : slope;
+}
+""",
+)
+
+
 def sigmoid_cross_entropy(x, t):
     """The cross entropy of the sigmoid of each score with its label, 0, 1, or -1 for none.
 
     Returns:
         tuple: the losses and their derivatives, of the shape of ``x``; the number of labels that
-        are not -1; the sum of the losses.
+        are not -1, at least 1; the sum of the losses. The latter two are arrays without axes on a
+        GPU.
 
     Raises:
-        ValueError: a label is something else.
+        ValueError: a label is something else; on a GPU its loss is NaN instead.
     """
-    if type(x) is np.ndarray:
-        check_compiled("sigmoid_cross_entropy", x)
-        losses, slopes = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-        wrong, kept, total = sigmoid_cross_entropy_forward(
-            np.ascontiguousarray(x).reshape(-1),
-            as_labels(t).reshape(-1),
-            losses.reshape(-1),
-            slopes.reshape(-1),
-        )
-    else:
-        xp = get_array_module(x)
-        off = ((t < -1) | (t > 1)).reshape(-1)
-        wrong = int(off.argmax()) if off.any() else -1
-        z = xp.where(t >= 0, xp.where(t > 0, -x, x), -xp.inf).astype(x.dtype)
-        e = xp.exp(-abs(z))
-        losses = xp.log1p(e) + xp.maximum(z, 0)
-        slopes = xp.where(z < 0, e, 1) / (1 + e) * xp.where(t > 0, -1, 1).astype(x.dtype)
-        kept, total = int((t >= 0).sum()), losses.sum()
+    check_compiled("sigmoid_cross_entropy", x)
+    losses, slopes = (get_array_module(x).empty(x.shape, x.dtype) for _ in range(2))
+    if is_cupy(x):
+        launch(sigmoid_cross_entropy_forward, (x, t), (losses, slopes))
+        return losses, slopes, _counted(t >= 0, x.dtype), losses.sum()
+    wrong, kept, total = sigmoid_cross_entropy_forward(
+        np.ascontiguousarray(x).reshape(-1),
+        as_labels(t).reshape(-1),
+        losses.reshape(-1),
+        slopes.reshape(-1),
+    )
     if wrong >= 0:
         raise ValueError(
             f"sigmoid_cross_entropy: t holds the label {int(t.reshape(-1)[wrong])}, expected 0, 1, "
             f"or -1 where the score counts for nothing (x: {x.shape}, t: {t.shape})"
         )
-    return losses, slopes, kept, total
+    return losses, slopes, max(kept, 1), total
 
 
 def as_labels(t):

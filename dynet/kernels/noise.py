@@ -7,8 +7,8 @@ a gradient needs it, instead of being kept.
 import numpy as np
 from numba import njit
 
-from ..backend import StandIn, get_array_module
 from .arithmetic import check_compiled, run
+from .cuda import twin
 
 # An odd number near 2 ** 64 divided by the golden ratio, and two found by search; from Steele,
 # Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014, and Stafford's variant 13 of
@@ -53,6 +53,54 @@ def zoneout_to(h, x, ratio, key, first, keep, y):
         y[i] = x[i] if keep[i] else h[i]
 
 
+# `bits` in CUDA. Two twins have it with them, and may come to stand in one source.
+BITS = f"""
+#ifndef DYNET_BITS
+#define DYNET_BITS
+__device__ inline unsigned long long bits(unsigned long long key, unsigned long long position) {{
+    unsigned long long z = key + (position + 1) * {STEP}ull;
+    z = (z ^ (z >> 30)) * {FIRST_FACTOR}ull;
+    z = (z ^ (z >> 27)) * {SECOND_FACTOR}ull;
+    return z ^ (z >> 31);
+}}
+__device__ inline bool is_kept(
+    double ratio, unsigned long long key, unsigned long long position
+) {{
+    return bits(key, position) >= (unsigned long long)(ratio * 18446744073709551616.0);
+}}
+#endif
+"""
+
+twin(
+    dropout_to,
+    "y",
+    BITS
+    + r"""
+template <typename T> __device__ void dropout_to(
+    long long i, Array<T> x, double ratio, unsigned long long key, unsigned long long first,
+    Array<T> y
+) {
+    y[i] = x[i] * (is_kept(ratio, key, first + i) ? T(1 / (1 - ratio)) : T(0));
+}
+""",
+)
+
+twin(
+    zoneout_to,
+    "y",
+    BITS
+    + r"""
+template <typename T> __device__ void zoneout_to(
+    long long i, Array<T> h, Array<T> x, double ratio, unsigned long long key,
+    unsigned long long first, Array<bool> keep, Array<T> y
+) {
+    keep[i] = is_kept(ratio, key, first + i);
+    y[i] = keep[i] ? x[i] : h[i];
+}
+""",
+)
+
+
 def dropout(x, ratio, key, first):
     """``x`` times 0 with probability ``ratio``, else times ``1 / (1 - ratio)``.
 
@@ -62,12 +110,10 @@ def dropout(x, ratio, key, first):
         key, first (numpy.uint64): of the stream; the number at ``first + i`` decides about the
             element ``i``, in C order.
     """
-    if isinstance(x, StandIn):
+    check_compiled("dropout", x)
+    if not isinstance(x, np.ndarray):
         outputs = [(x.shape, x.dtype)]
         return run(dropout_to, (x,), outputs, (ratio, key, first), by_rows=True)[0]
-    if type(x) is not np.ndarray:
-        return x * (kept(x, ratio, key, first) / (1 - ratio)).astype(x.dtype)
-    check_compiled("dropout", x)
     y = np.empty(x.shape, x.dtype)
     dropout_to(np.ascontiguousarray(x).reshape(-1), ratio, key, first, y.reshape(-1))
     return y
@@ -78,21 +124,12 @@ def zoneout(h, x, ratio, key, first):
 
     The arguments are as for ``dropout``; ``h`` is of the shape and dtype of ``x``.
     """
-    if isinstance(x, StandIn):
+    check_compiled("zoneout", x)
+    if not isinstance(x, np.ndarray):
         outputs = [(x.shape, bool), (x.shape, x.dtype)]
         keep, y = run(zoneout_to, (h, x), outputs, (ratio, key, first), by_rows=True)
         return y, keep
-    if type(x) is not np.ndarray:
-        keep = kept(x, ratio, key, first)
-        return get_array_module(x).where(keep, x, h), keep
-    check_compiled("zoneout", x)
     y, keep = np.empty(x.shape, x.dtype), np.empty(x.shape, bool)
     h, x = np.ascontiguousarray(h).reshape(-1), np.ascontiguousarray(x).reshape(-1)
     zoneout_to(h, x, ratio, key, first, keep.reshape(-1), y.reshape(-1))
     return y, keep
-
-
-def kept(x, ratio, key, first):
-    """What the kernels draw, as an expression: true with probability ``1 - ratio``, like ``x``."""
-    positions = get_array_module(x).arange(x.size, dtype=np.uint64) + first
-    return (bits.py_func(key, positions) >= np.uint64(int(ratio * 2.0**64))).reshape(x.shape)

@@ -11,8 +11,9 @@ import math
 import numpy as np
 from numba import njit
 
-from ..backend import get_array_module
+from ..backend import is_cupy
 from .arithmetic import check_compiled, run, runnable
+from .cuda import twin
 
 _fast = njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
@@ -326,6 +327,84 @@ def groups_backward(x, gamma, stats, gy, groups, eps, gx, sums):
                         gx[i, j] = gy[i, j] * scale - g_mean - (x[i, j] - mean) * slope
 
 
+twin(
+    groups_forward,
+    "x",
+    r"""
+template <typename T> __device__ void groups_forward(
+    long long row, int lane, Array<T> x, Array<T> gamma, Array<T> beta, long long groups,
+    double eps, Array<T> y, Array<T> stats) {
+    long long width = x.shape[1], channels = gamma.shape[0];
+    long long count = width / groups, size = channels > 0 ? width / channels : 1;
+    T n = T(count > 0 ? count : 1);
+    for (long long g = 0; g < groups; g++) {
+        long long first = g * count, at = row * width + first;
+        T total = T(0), squares = T(0);
+        for (long long j = lane; j < count; j += 32) total += x[at + j];
+        T mean = warp_sum(total) / n;
+        for (long long j = lane; j < count; j += 32) {
+            T d = x[at + j] - mean;
+            squares += d * d;
+        }
+        T var = warp_sum(squares) / n, inv_std = T(1) / sqrt(var + T(eps));
+        if (lane == 0) {
+            stats[(row * groups + g) * 2] = mean;
+            stats[(row * groups + g) * 2 + 1] = var;
+        }
+        for (long long j = lane; j < count; j += 32) {
+            long long c = size == 1 ? first + j : (first + j) / size;
+            y[at + j] = (x[at + j] - mean) * inv_std * gamma[c] + beta[c];
+        }
+    }
+}
+""",
+    by_rows=True,
+)
+
+# A thread adds up channels of its own, so that none writes where another does; for the same reason
+# every row has sums of its own: of the sum of all rows, (1, 2 * channels), the twin knows nothing.
+twin(
+    groups_backward,
+    "x",
+    r"""
+template <typename T> __device__ void groups_backward(
+    long long row, int lane, Array<T> x, Array<T> gamma, Array<T> stats, Array<T> gy,
+    long long groups, double eps, Array<T> gx, Array<T> sums) {
+    long long width = x.shape[1], channels = gamma.shape[0];
+    long long count = width / groups, size = channels > 0 ? width / channels : 1;
+    bool of_beta = sums.shape[1] == 2 * channels;
+    for (long long g = 0; g < groups; g++) {
+        long long first = g * count, at = row * width + first;
+        T mean = stats[(row * groups + g) * 2];
+        T inv_std = T(1) / sqrt(stats[(row * groups + g) * 2 + 1] + T(eps));
+        T g_mean = T(0), slope = T(0);
+        for (long long c = lane; c < channels / groups; c += 32) {
+            long long channel = g * (channels / groups) + c;
+            T total = T(0), product = T(0);
+            for (long long j = c * size; j < (c + 1) * size; j++) {
+                total += gy[at + j];
+                product += gy[at + j] * (x[at + j] - mean);
+            }
+            product *= inv_std;
+            sums[row * sums.shape[1] + channel] = product;
+            if (of_beta) sums[row * sums.shape[1] + channels + channel] = total;
+            g_mean += total * gamma[channel];
+            slope += product * gamma[channel];
+        }
+        g_mean = warp_sum(g_mean) * (inv_std / T(count > 0 ? count : 1));
+        slope = warp_sum(slope) * (inv_std * inv_std / T(count > 0 ? count : 1));
+        for (long long j = lane; j < count; j += 32) {
+            long long c = size == 1 ? first + j : (first + j) / size;
+            T scaled = gy[at + j] * (gamma[c] * inv_std);
+            gx[at + j] = scaled - g_mean - (x[at + j] - mean) * slope;
+        }
+    }
+}
+""",
+    by_rows=True,
+)
+
+
 def batch_normalization(x, gamma, beta, eps):
     """The channels of ``x`` normalized over the batch, scaled by ``gamma``, shifted by ``beta``.
 
@@ -348,11 +427,12 @@ def batch_normalization(x, gamma, beta, eps):
             check_compiled("batch_normalization", x)
             maps_forward(_maps(x), gamma, beta, eps, _maps(y), stats)
         return y, stats
-    axes, across = _of_batch(x)
-    d = x - x.mean(axis=axes, keepdims=True)
-    var = (d * d).mean(axis=axes)
-    y = d * across(gamma / get_array_module(x).sqrt(var + eps)) + across(beta)
-    return y, get_array_module(x).stack([x.mean(axis=axes), var])
+    axes, across, count = _of_batch(x)
+    mean = x.sum(axis=axes) / count
+    d = x - across(mean)
+    var = (d * d).sum(axis=axes) / count
+    y = d * across(gamma / np.sqrt(var + eps)) + across(beta)
+    return y, np.stack([mean, var])
 
 
 def batch_normalization_grad(x, gamma, stats, eps, gy):
@@ -367,12 +447,12 @@ def batch_normalization_grad(x, gamma, stats, eps, gy):
         elif gamma.size:
             maps_backward(_maps(x), gamma, stats, eps, _maps(gy), _maps(gx), ggamma, gbeta)
         return gx, ggamma, gbeta
-    axes, across = _of_batch(x)
-    inv_std = across(1 / get_array_module(x).sqrt(stats[1] + eps))
-    x_hat = (x - across(stats[0])) * inv_std
+    axes, across, count = _of_batch(x)
+    inv_std = 1 / np.sqrt(stats[1] + eps)
+    x_hat = (x - across(stats[0])) * across(inv_std)
     gbeta, ggamma = gy.sum(axis=axes), (gy * x_hat).sum(axis=axes)
-    count = max(x.size // gamma.size, 1)
-    gx = across(gamma) * inv_std * (gy - across(gbeta / count) - x_hat * across(ggamma / count))
+    inner = gy - across(gbeta / count) - x_hat * across(ggamma / count)
+    gx = across(gamma * inv_std) * inner
     return gx, ggamma, gbeta
 
 
@@ -382,10 +462,11 @@ def _maps(x):
 
 
 def _of_batch(x):
-    """The axes over which a batch is summed, and how a number for each channel is laid across."""
+    """The axes that a batch is summed over, how to lay numbers of channels across, the count."""
+    count = max(len(x) * math.prod(x.shape[2:]), 1)
     if x.ndim == 2:
-        return 0, lambda a: a
-    return (0, 2), lambda a: a[:, None]
+        return 0, lambda a: a, count
+    return (0, 2), lambda a: a[:, None], count
 
 
 def group_normalization(x, groups, gamma, beta, eps, function="group_normalization"):
@@ -408,19 +489,19 @@ def group_normalization(x, groups, gamma, beta, eps, function="group_normalizati
         rows, gamma, beta = map(np.ascontiguousarray, (rows, gamma, beta))
         groups_forward(rows, gamma, beta, groups, eps, y, stats)
         return y if x.ndim == 2 else y.reshape(x.shape), stats
-    if runnable(x):
+    if runnable(x) and not _of_images(x):
         rows = _examples(x)
         outputs = [(rows.shape, x.dtype), ((len(x), 2 * groups), x.dtype)]
         y, stats = run(groups_forward, (rows, gamma, beta), outputs, (groups, eps), by_rows=True)
         return y.reshape(x.shape), stats
-    xp = get_array_module(x)
     rows = rows_of(x, groups)
-    mean = rows.mean(axis=1, keepdims=True)
+    count = max(rows.shape[1], 1)
+    mean = rows.sum(axis=1, keepdims=True) / count
     d = rows - mean
-    var = (d * d).mean(axis=1, keepdims=True)
-    x_hat = (d / xp.sqrt(var + eps)).reshape(len(x), gamma.size, -1)
+    var = (d * d).sum(axis=1, keepdims=True) / count
+    x_hat = (d / np.sqrt(var + eps)).reshape(_channels(x))
     y = x_hat * gamma[:, None] + beta[:, None]
-    stats = xp.concatenate([mean, var], axis=1).reshape(len(x), 2 * groups)
+    stats = np.concatenate([mean, var], axis=1).reshape(len(x), 2 * groups)
     return y.reshape(x.shape), stats
 
 
@@ -438,7 +519,7 @@ def group_normalization_grad(x, groups, gamma, stats, eps, gy):
         groups_backward(rows, gamma, stats, gy, groups, eps, gx, sums)
         sums = sums[0]
         return gx if x.ndim == 2 else gx.reshape(x.shape), sums[:channels], sums[channels:]
-    if runnable(x, gy):
+    if runnable(x, gy) and not _of_images(x):
         rows, gy = _examples(x), _examples(gy)
         ends_early = rows.shape[1] == channels
         of_sums = len(x), channels if ends_early else 2 * channels
@@ -446,14 +527,25 @@ def group_normalization_grad(x, groups, gamma, stats, eps, gy):
         gx, sums = run(groups_backward, arrays, outputs, (groups, eps), by_rows=True)
         gbetas = gy if ends_early else sums[:, channels:]
         return gx.reshape(x.shape), sums[:, :channels], gbetas
-    rows, stats = rows_of(x, groups), stats.reshape(-1, 2)
-    mean, inv_std = stats[:, :1], 1 / get_array_module(x).sqrt(stats[:, 1:] + eps)
+    rows, stats = rows_of(x, groups), stats.reshape(len(x) * groups, 2)
+    mean, inv_std = stats[:, :1], 1 / np.sqrt(stats[:, 1:] + eps)
     x_hat = (rows - mean) * inv_std
-    gy = gy.reshape(len(x), channels, -1)
+    gy = gy.reshape(_channels(x))
     gbeta, ggamma = gy.sum(axis=(0, 2)), (gy * x_hat.reshape(gy.shape)).sum(axis=(0, 2))
-    h = (gy * gamma[:, None]).reshape(rows.shape)
-    h_mean, slope = h.mean(axis=1, keepdims=True), (h * x_hat).mean(axis=1, keepdims=True)
+    h, count = (gy * gamma[:, None]).reshape(rows.shape), max(rows.shape[1], 1)
+    h_mean = h.sum(axis=1, keepdims=True) / count
+    slope = (h * x_hat).sum(axis=1, keepdims=True) / count
     return (inv_std * (h - h_mean - x_hat * slope)).reshape(x.shape), ggamma, gbeta
+
+
+def _of_images(x):
+    """Whether to go by array operations: on a GPU, where a warp is little for a whole image."""
+    return x.ndim > 2 and is_cupy(x)
+
+
+def _channels(x):
+    """The shape ``(N, C, S)`` of the channels of ``(N, C, ...)``."""
+    return (*x.shape[:2], math.prod(x.shape[2:]))
 
 
 def _examples(x):

@@ -244,7 +244,8 @@ def largest(x, geometry):
         max_of_windows(_planes(x), kernel, stride, pad, _planes(y), _planes(places))
         return y, places
     xp = get_array_module(x)
-    seen = windows(x, geometry, -xp.inf).reshape(*x.shape[:2], -1, *geometry.out)
+    seen = windows(x, geometry, -xp.inf)
+    seen = seen.reshape(*x.shape[:2], kernel[0] * kernel[1], *geometry.out)
     at = seen.argmax(axis=2)
     i, j = _corners(xp, geometry)
     places = (i + at // kernel[1]) * w + (j + at % kernel[1])

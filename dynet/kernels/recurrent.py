@@ -10,7 +10,8 @@ Here every array is a matrix with a row for each example; the gates of a row are
 A kernel finds its way through a row by positions: a slice is counted when it is made and again
 when it goes, which in a small network takes as long as the arithmetic. And it writes one block at a
 time: LLVM makes vector instructions of a loop that writes one, but cannot know of two blocks of
-one array, so many numbers apart, that they have none in common.
+one array, so many numbers apart, that they have none in common. On a GPU a thread does all that
+belongs to one unit of one example, and nothing goes through memory between its steps.
 """
 
 import numpy as np
@@ -18,6 +19,7 @@ from numba import njit
 
 from .arithmetic import run, runnable
 from .blocks import as_before, as_matrix, blocks_of, shape_of_blocks, sigmoid_of, zeros_for_none
+from .cuda import twin
 from .elementary import sigmoid, tanh
 
 # Positions that are sums are unsigned: of others, Numba asks whether they count from the back.
@@ -85,6 +87,56 @@ def lstm_backward(c, gates, gc_next, gh, gc, gx):
             gc[k, j] *= gates[k, f + j]
     for k in range(rows, len(c)):
         gc[k] = gc_next[k]
+
+
+twin(
+    lstm_forward,
+    "c_next",
+    r"""
+template <typename T> __device__ void lstm_forward(
+    long long i, Array<T> c, Array<T> x, Array<T> c_next, Array<T> h, Array<T> gates
+) {
+    long long width = c.shape[1], k = i / width, j = i % width, at = 4 * width * k + j;
+    if (k >= x.shape[0]) {
+        c_next[i] = c[i];
+        return;
+    }
+    T in = sigmoid(x[at]), f = sigmoid(x[at + width]);
+    T g = tanh(x[at + 2 * width]), o = sigmoid(x[at + 3 * width]);
+    T next = f * c[i] + in * g;
+    gates[at] = in;
+    gates[at + width] = f;
+    gates[at + 2 * width] = g;
+    gates[at + 3 * width] = o;
+    c_next[i] = next;
+    h[i] = o * tanh(next);
+}
+""",
+)
+
+twin(
+    lstm_backward,
+    "gc",
+    r"""
+template <typename T> __device__ void lstm_backward(
+    long long i, Array<T> c, Array<T> gates, Array<T> gc_next, Array<T> gh, Array<T> gc, Array<T> gx
+) {
+    long long width = c.shape[1], k = i / width, j = i % width, at = 4 * width * k + j;
+    if (k >= gates.shape[0]) {
+        gc[i] = gc_next[i];
+        return;
+    }
+    T in = gates[at], f = gates[at + width], g = gates[at + 2 * width], o = gates[at + 3 * width];
+    T t = tanh(f * c[i] + in * g);
+    T d = gc_next[i] + gh[i] * o * (T(1) - t * t);
+    gx[at] = d * g * in * (T(1) - in);
+    gx[at + width] = d * c[i] * f * (T(1) - f);
+    gx[at + 2 * width] = d * in * (T(1) - g * g);
+    gx[at + 3 * width] = t * gh[i] * o * (T(1) - o);
+    gc[i] = d * f;
+}
+""",
+)
 
 
 @njit(cache=True, error_model="numpy")
@@ -168,6 +220,64 @@ def peephole_lstm_backward(c, w, c_next, gates, gc_next, gh, gc, gx, gw):
         gc[k] = gc_next[k]
 
 
+twin(
+    peephole_lstm_forward,
+    "c_next",
+    r"""
+template <typename T> __device__ void peephole_lstm_forward(
+    long long i, Array<T> c, Array<T> x, Array<T> w, Array<T> c_next, Array<T> h, Array<T> gates
+) {
+    long long width = c.shape[1], k = i / width, j = i % width, at = 4 * width * k + j;
+    if (k >= x.shape[0]) {
+        c_next[i] = c[i];
+        return;
+    }
+    T in = sigmoid(x[at] + w[j] * c[i]), f = sigmoid(x[at + width] + w[width + j] * c[i]);
+    T g = tanh(x[at + 2 * width]), next = f * c[i] + in * g;
+    T o = sigmoid(x[at + 3 * width] + w[2 * width + j] * next);
+    gates[at] = in;
+    gates[at + width] = f;
+    gates[at + 2 * width] = g;
+    gates[at + 3 * width] = o;
+    c_next[i] = next;
+    h[i] = o * tanh(next);
+}
+""",
+)
+
+# Its `gw` has a row for each that took a step: threads that share one would have to wait.
+twin(
+    peephole_lstm_backward,
+    "gc",
+    r"""
+template <typename T> __device__ void peephole_lstm_backward(
+    long long i, Array<T> c, Array<T> w, Array<T> c_next, Array<T> gates, Array<T> gc_next,
+    Array<T> gh, Array<T> gc, Array<T> gx, Array<T> gw
+) {
+    long long width = c.shape[1], k = i / width, j = i % width, at = 4 * width * k + j;
+    if (k >= gates.shape[0]) {
+        gc[i] = gc_next[i];
+        return;
+    }
+    T in = gates[at], f = gates[at + width], g = gates[at + 2 * width], o = gates[at + 3 * width];
+    T t = tanh(c_next[i]);
+    T go = t * gh[i] * o * (T(1) - o);
+    T d = gc_next[i] + gh[i] * o * (T(1) - t * t) + go * w[2 * width + j];
+    T gi = d * g * in * (T(1) - in), gf = d * c[i] * f * (T(1) - f);
+    gx[at] = gi;
+    gx[at + width] = gf;
+    gx[at + 2 * width] = d * in * (T(1) - g * g);
+    gx[at + 3 * width] = go;
+    gc[i] = d * f + gi * w[j] + gf * w[width + j];
+    long long of_w = 3 * width * k + j;
+    gw[of_w] = gi * c[i];
+    gw[of_w + width] = gf * c[i];
+    gw[of_w + 2 * width] = go * c_next[i];
+}
+""",
+)
+
+
 @njit(cache=True, error_model="numpy")
 def gru_forward(h, x, u, h_next, gates):
     rows, width = h.shape
@@ -217,6 +327,47 @@ def gru_backward(h, u, gates, gh_next, gh, gx, gu):
             gu[k, j] = gx[k, j]
         for j in range(z):
             gu[k, n + j] = gx[k, n + j] * gates[k, j]
+
+
+twin(
+    gru_forward,
+    "h_next",
+    r"""
+template <typename T> __device__ void gru_forward(
+    long long i, Array<T> h, Array<T> x, Array<T> u, Array<T> h_next, Array<T> gates
+) {
+    long long width = h.shape[1], at = 3 * width * (i / width) + i % width;
+    T r = sigmoid(x[at] + u[at]), z = sigmoid(x[at + width] + u[at + width]);
+    T n = tanh(x[at + 2 * width] + r * u[at + 2 * width]);
+    gates[at] = r;
+    gates[at + width] = z;
+    gates[at + 2 * width] = n;
+    h_next[i] = (T(1) - z) * n + z * h[i];
+}
+""",
+)
+
+twin(
+    gru_backward,
+    "gh",
+    r"""
+template <typename T> __device__ void gru_backward(
+    long long i, Array<T> h, Array<T> u, Array<T> gates, Array<T> gh_next, Array<T> gh, Array<T> gx,
+    Array<T> gu
+) {
+    long long width = h.shape[1], at = 3 * width * (i / width) + i % width;
+    T r = gates[at], z = gates[at + width], n = gates[at + 2 * width];
+    T gn = gh_next[i] * (T(1) - z) * (T(1) - n * n);
+    T gr = gn * u[at + 2 * width] * r * (T(1) - r);
+    T gz = gh_next[i] * z * (h[i] - n) * (T(1) - z);
+    gx[at] = gu[at] = gr;
+    gx[at + width] = gu[at + width] = gz;
+    gx[at + 2 * width] = gn;
+    gu[at + 2 * width] = gn * r;
+    gh[i] = gh_next[i] * z;
+}
+""",
+)
 
 
 def lstm(c, x):
@@ -305,9 +456,9 @@ def peephole_lstm(c, x, w):
 def peephole_lstm_grad(c, w, c_next, gates, gc_next, gh):
     """The gradients of ``c``, ``x`` and ``w``; ``gates`` as ``peephole_lstm`` gave them.
 
-    One of the gradients that arrive may be ``None``. Of arrays the kernel adds the gradients of
-    ``w`` up over the rows, which saves writing and reading them; of stand-ins that is left to the
-    loop, which may be at work on some of the rows.
+    One of the gradients that arrive may be ``None``. Of NumPy's arrays the kernel adds the
+    gradients of ``w`` up over the rows, which saves writing and reading them; of stand-ins that is
+    left to the loop, which may be at work on some of the rows, and of CuPy's to another kernel.
     """
     of_w, shape, dtype, n = w.shape, c.shape, c.dtype, gates.shape[0]
     gc_next, gh = zeros_for_none(gc_next, gh, shape, (n, *shape[1:]), dtype)

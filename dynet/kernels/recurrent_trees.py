@@ -9,6 +9,7 @@ from numba import njit
 
 from .arithmetic import run, runnable
 from .blocks import as_before, as_matrix, blocks_of, shape_of_blocks, sigmoid_of, zeros_for_none
+from .cuda import twin
 from .elementary import sigmoid, tanh
 from .recurrent import position
 
@@ -80,6 +81,55 @@ def tree_lstm_backward(cs, c, gates, gc, gh, gcs, gx):
                 gx[k, f + at + j] = gcs[k, at + j] * slope
         for j in range(f):
             gx[k, g + j] *= gates[k, j] * (one - gates[k, g + j] * gates[k, g + j])
+
+
+twin(
+    tree_lstm_forward,
+    "c",
+    r"""
+template <typename T> __device__ void tree_lstm_forward(
+    long long i, Array<T> cs, Array<T> x, Array<T> c, Array<T> h, Array<T> gates
+) {
+    long long width = c.shape[1], k = i / width, j = i % width, all = cs.shape[1];
+    long long at = (3 * width + all) * k + j, at_g = at + width + all, at_o = at_g + width;
+    T in = sigmoid(x[at]), g = tanh(x[at_g]), o = sigmoid(x[at_o]), sum = in * g;
+    for (long long child = 0; child < all; child += width) {
+        T f = sigmoid(x[at + width + child]);
+        gates[at + width + child] = f;
+        sum += f * cs[all * k + child + j];
+    }
+    gates[at] = in;
+    gates[at_g] = g;
+    gates[at_o] = o;
+    c[i] = sum;
+    h[i] = o * tanh(sum);
+}
+""",
+)
+
+twin(
+    tree_lstm_backward,
+    "c",
+    r"""
+template <typename T> __device__ void tree_lstm_backward(
+    long long i, Array<T> cs, Array<T> c, Array<T> gates, Array<T> gc, Array<T> gh, Array<T> gcs,
+    Array<T> gx
+) {
+    long long width = c.shape[1], k = i / width, j = i % width, all = cs.shape[1];
+    long long at = (3 * width + all) * k + j, at_g = at + width + all, at_o = at_g + width;
+    T in = gates[at], g = gates[at_g], o = gates[at_o], t = tanh(c[i]);
+    T d = gc[i] + gh[i] * o * (T(1) - t * t);
+    for (long long child = 0; child < all; child += width) {
+        T f = gates[at + width + child], gf = d * f;
+        gcs[all * k + child + j] = gf;
+        gx[at + width + child] = gf * cs[all * k + child + j] * (T(1) - f);
+    }
+    gx[at] = d * g * in * (T(1) - in);
+    gx[at_g] = d * in * (T(1) - g * g);
+    gx[at_o] = t * gh[i] * o * (T(1) - o);
+}
+""",
+)
 
 
 @njit(cache=True, error_model="numpy")
@@ -157,6 +207,56 @@ def slstm_backward(c1, c2, c, gates, gc, gh, gc1, gc2, gx1, gx2):
             gx2[k, j] = gx1[k, j]
         for j in range(f2, o):
             gx2[k, j] = gx1[k, j]
+
+
+twin(
+    slstm_forward,
+    "c",
+    r"""
+template <typename T> __device__ void slstm_forward(
+    long long i, Array<T> c1, Array<T> c2, Array<T> x1, Array<T> x2, Array<T> c, Array<T> h,
+    Array<T> gates
+) {
+    long long width = c.shape[1], k = i / width, j = i % width;
+    long long at = 4 * width * k + j, to = 5 * width * k + j;
+    T in = sigmoid(x1[at] + x2[at]), o = sigmoid(x1[at + 3 * width] + x2[at + 3 * width]);
+    T f1 = sigmoid(x1[at + width]), f2 = sigmoid(x2[at + width]);
+    T g = tanh(x1[at + 2 * width] + x2[at + 2 * width]);
+    T sum = f1 * c1[i] + f2 * c2[i] + in * g;
+    gates[to] = in;
+    gates[to + width] = f1;
+    gates[to + 2 * width] = f2;
+    gates[to + 3 * width] = g;
+    gates[to + 4 * width] = o;
+    c[i] = sum;
+    h[i] = o * tanh(sum);
+}
+""",
+)
+
+twin(
+    slstm_backward,
+    "c",
+    r"""
+template <typename T> __device__ void slstm_backward(
+    long long i, Array<T> c1, Array<T> c2, Array<T> c, Array<T> gates, Array<T> gc, Array<T> gh,
+    Array<T> gc1, Array<T> gc2, Array<T> gx1, Array<T> gx2
+) {
+    long long width = c.shape[1], k = i / width, j = i % width;
+    long long at = 5 * width * k + j, to = 4 * width * k + j;
+    T in = gates[at], f1 = gates[at + width], f2 = gates[at + 2 * width];
+    T g = gates[at + 3 * width], o = gates[at + 4 * width], t = tanh(c[i]);
+    T d = gc[i] + gh[i] * o * (T(1) - t * t);
+    gc1[i] = d * f1;
+    gc2[i] = d * f2;
+    gx1[to] = gx2[to] = d * g * in * (T(1) - in);
+    gx1[to + width] = d * f1 * c1[i] * (T(1) - f1);
+    gx2[to + width] = d * f2 * c2[i] * (T(1) - f2);
+    gx1[to + 2 * width] = gx2[to + 2 * width] = d * in * (T(1) - g * g);
+    gx1[to + 3 * width] = gx2[to + 3 * width] = t * gh[i] * o * (T(1) - o);
+}
+""",
+)
 
 
 def tree_lstm(cs, x):

@@ -7,6 +7,7 @@ from numba import njit
 
 from ..backend import get_array_module
 from .arithmetic import compiled, run, runnable
+from .cuda import twin
 
 # NumPy begins a loop anew for each stretch that it reduces. If they are no longer than this, that
 # takes more of its time than the elements do.
@@ -50,6 +51,72 @@ def cumprod_backward(x, gy, gx):
             later += gy[i, j]
             gx[i, j] *= later
             later *= x[i, j]
+
+
+# A warp takes 32 elements of a row at a time, and each of its threads goes through all of them, so
+# that the products are taken in the order of the loops above: no other would do where one of them
+# is too large a number. What is no element counts as 1, or as a gradient of 0.
+twin(
+    product_of_others_to,
+    "x",
+    r"""
+template <typename T> __device__ void product_of_others_to(
+    long long row, int lane, Array<T> x, Array<T> gy, Array<T> gx
+) {
+    long long n = x.shape[1], start = row * n;
+    T before = gy[row], after = 1;
+    for (long long j = lane; j - lane < n; j += 32) {
+        T mine = j < n ? x[start + j] : T(1), mine_before = before;
+        for (int other = 0; other < 32; other++) {
+            if (other == lane) mine_before = before;
+            before *= __shfl_sync(0xffffffffu, mine, other);
+        }
+        if (j < n) gx[start + j] = mine_before;
+    }
+    for (long long j = (n + 31) / 32 * 32 - 32 + lane; j >= 0; j -= 32) {
+        T mine = j < n ? x[start + j] : T(1), mine_after = after;
+        for (int other = 31; other >= 0; other--) {
+            if (other == lane) mine_after = after;
+            after *= __shfl_sync(0xffffffffu, mine, other);
+        }
+        if (j < n) gx[start + j] *= mine_after;
+    }
+}
+""",
+    by_rows=True,
+)
+
+twin(
+    cumprod_backward,
+    "x",
+    r"""
+template <typename T> __device__ void cumprod_backward(
+    long long row, int lane, Array<T> x, Array<T> gy, Array<T> gx
+) {
+    long long n = x.shape[1], start = row * n;
+    T before = 1, later = 0;
+    for (long long j = lane; j - lane < n; j += 32) {
+        T mine = j < n ? x[start + j] : T(1), mine_before = before;
+        for (int other = 0; other < 32; other++) {
+            if (other == lane) mine_before = before;
+            before *= __shfl_sync(0xffffffffu, mine, other);
+        }
+        if (j < n) gx[start + j] = mine_before;
+    }
+    for (long long j = (n + 31) / 32 * 32 - 32 + lane; j >= 0; j -= 32) {
+        T mine = j < n ? x[start + j] : T(1), mine_gy = j < n ? gy[start + j] : T(0);
+        T mine_later = later;
+        for (int other = 31; other >= 0; other--) {
+            later += __shfl_sync(0xffffffffu, mine_gy, other);
+            if (other == lane) mine_later = later;
+            later *= __shfl_sync(0xffffffffu, mine, other);
+        }
+        if (j < n) gx[start + j] *= mine_later;
+    }
+}
+""",
+    by_rows=True,
+)
 
 
 @njit(cache=True, error_model="numpy")

@@ -2,10 +2,11 @@
 
 Each method is stated twice. Its *rule*, ``_adam``, says in arithmetic what becomes of an element
 ``w`` by the gradient ``g``, and of the state that belongs to it. Its *loop*, ``adam``, compiled
-together with the rule, does that for vectors, without a temporary. On arrays of other modules
-the rule itself is computed, on whole arrays. The settings are those of ``dynet.optimizers``, with
-``1 - beta`` for ``beta`` where a mean moves by it: that is rounded, not beta, for of 0.001 little
-would be left of 1 - 0.999 in float32.
+together with the rule, does that for vectors, without a temporary. For a GPU the rule is said again
+in C++ (``update_cuda``); so it is assignments of arithmetic, and a return. On arrays that are not
+contiguous the rule itself is computed, on whole arrays. The settings are those of
+``dynet.optimizers``, with ``1 - beta`` for ``beta`` where a mean moves by it: that is rounded, not
+beta, for of 0.001 little would be left of 1 - 0.999 in float32.
 """
 
 import math
@@ -15,6 +16,10 @@ from typing import Any
 import numpy as np
 from numba import literal_unroll, njit
 
+from ..backend import is_cupy
+from . import update_cuda
+from .arithmetic import COMPILED
+from .cuda import launch, twin
 from .threads import available_cores, share
 
 # So many elements are worth one more thread; but only where the vectors have this many on average,
@@ -43,11 +48,28 @@ class Update:
         self.plain = rule.py_func
         self.loop = njit(cache=True, nogil=True, error_model="numpy")(loop)
 
-    def on_arrays(self, gradient: Any, written: list, settings: Iterable[float]) -> None:
-        """Compute the rule on whole arrays, of any module."""
+    def on_arrays(
+        self, gradient: Any, written: list, settings: Iterable[float], proceed: Any = None
+    ) -> None:
+        """Compute the rule on whole arrays, of any module; contiguous ones of a GPU in one kernel.
+
+        Args:
+            gradient: of any layout.
+            written: all of one layout.
+            settings: numbers; on a GPU also float64 arrays without axes.
+            proceed: for such a kernel, a boolean on the GPU: where it is false, nothing is written.
+        """
+        first = written[0]
+        if is_cupy(first) and first.dtype in COMPILED and _contiguous(first):
+            update_cuda.launch(self.plain, gradient, written, settings, proceed)
+            return
         new = self.plain(gradient, *written, *settings)
         for array, values in zip(written, [new] if len(written) == 1 else new, strict=True):
             array[...] = values
+
+
+def _contiguous(x):
+    return x.flags.c_contiguous or x.flags.f_contiguous
 
 
 def loop_of(rule: Callable) -> Callable[[Callable], Update]:
@@ -95,8 +117,11 @@ def run(update: Update, jobs: list[tuple[np.ndarray, list, list]]) -> None:
     share(work, total, threads, PIECES * threads)
 
 
-def change(update: Update, given: Any, array: Any, *settings: float) -> None:
-    """Do what an update without state says to an array, in place, by another that is like it."""
+def change(update: Update, given: Any, array: Any, *settings: Any) -> None:
+    """Do what an update without state says to an array, in place, by another that is like it.
+
+    A setting is a number, or a float64 array without axes, of the arrays' module.
+    """
     if type(array) is np.ndarray and array.flags.forc and array.flags.writeable:
         cast = [array.dtype.type(s) for s in settings]
         run(update, [(vector(given, array), [array.ravel("K")], cast)])
@@ -138,7 +163,7 @@ def sgd(gW, W, lr):
 
 
 @njit(cache=True, nogil=True)
-def _sgd_rows(W, ids, gW, lr):
+def _sgd_rows(ids, gW, lr, W):
     rows, width = W.shape
     if gW.shape != (ids.size, width):
         raise ValueError("SGD: expected a row of the gradient for each of the ids")
@@ -150,10 +175,28 @@ def _sgd_rows(W, ids, gW, lr):
             W[row, j] -= lr * gW[i, j]
 
 
+twin(
+    _sgd_rows,
+    "gW",
+    r"""
+template <typename T, typename I>
+__device__ void _sgd_rows(long long i, Array<I> ids, Array<T> gW, T lr, Array<T> W) {
+    long long width = W.shape[1];
+    long long row = ids[i / width];
+    if (row >= 0 && row < W.shape[0]) W[row * width + i % width] -= lr * gW[i];
+}
+""",
+)
+
+
 def sgd_rows(W, ids, gW, lr):
     """``W[ids] -= lr * gW``, no id twice."""
     if type(W) is np.ndarray:
-        _sgd_rows(W, ids, gW, W.dtype.type(lr))
+        _sgd_rows(ids, gW, W.dtype.type(lr), W)
+    elif gW.shape != (ids.size, W.shape[1]):
+        raise ValueError("SGD: expected a row of the gradient for each of the ids")
+    elif W.flags.c_contiguous:
+        launch(_sgd_rows, [ids, gW], [W], [W.dtype.type(lr)])
     else:
         W[ids] -= lr * gW
 
@@ -403,6 +446,17 @@ def scale_sum(W, gW, rate, scale):
         gW[i] = _scale_sum(W[i], gW[i], rate, scale)
 
 
+@rule
+def _multiple(g, w, rate):
+    return rate * g
+
+
+@loop_of(_multiple)
+def multiple(gW, W, rate):
+    for i in range(_length(gW, W)):
+        W[i] = _multiple(gW[i], W[i], rate)
+
+
 @njit(cache=True, nogil=True, fastmath={"reassoc"})
 def _sum_of_squares(x):
     total = 0.0  # in float64: a million squares in float32 lose digits, and large ones overflow
@@ -411,10 +465,10 @@ def _sum_of_squares(x):
     return total
 
 
-def sum_of_squares(x) -> float:
-    """The sum of the squared elements, computed in float64."""
-    if type(x) is not np.ndarray:
-        return float((x.astype("float64") ** 2).sum())
+def sum_of_squares(x) -> Any:
+    """The sum of the squared elements, computed in float64: a number; on a GPU, an array there."""
+    if is_cupy(x):
+        return update_cuda.sum_of_squares(x)
     x = x.ravel(order="K")
     blocks = -(-x.size // BLOCK)
 
@@ -425,3 +479,8 @@ def sum_of_squares(x) -> float:
         return _sum_of_squares(x)
     parts = share(work, blocks, min(available_cores(), 1 + x.size // WORTH_A_THREAD))
     return math.fsum([s for part in parts for s in part])
+
+
+def cuda_sources() -> dict[str, str]:
+    """What there is here for a GPU, in CUDA: a few sources, by name."""
+    return update_cuda.every_source([u.plain for u in globals().values() if isinstance(u, Update)])

@@ -5,7 +5,7 @@ Everything is checked before anything is changed.
 
 import copy
 
-from ..backend import beside, is_array
+from ..backend import beside, fill, is_array
 from .registry import Registry
 
 
@@ -46,12 +46,14 @@ def copy_values(link, source, copy_persistent):
             _check_fills(who, path, its, mine)
     for _, _, _, mine, its in parameters:
         if mine.array is None:
-            mine.array = its.xp.array(its.array, order=mine.order)
+            # A copy, and one that lies in memory as this is to.
+            copied = its.xp.array(its.array, order=mine.order)
+            mine.array = mine.wanted_device.send(copied) if mine.wanted_device else copied
         else:
-            mine.array[...] = beside(its.array, mine.array)
+            fill(mine.array, its.array)
     for _, owner, name, mine, its in persistents:
         if is_array(mine):
-            mine[...] = beside(its, mine)
+            fill(mine, its)
         else:
             setattr(owner, name, copy.deepcopy(its))
 

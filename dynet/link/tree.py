@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Device, get_device, is_array
+from ..backend import Device, get_device, get_device_from_array, is_array
 from ..parameter import Parameter
 from .between import add_gradients, copy_values
 from .registry import Registry
@@ -163,6 +163,9 @@ class Link(Registry):
     def to_device(self, device: "str | int | Device") -> "Link":
         """Move every parameter and persistent array to a device, in place.
 
+        Gradients move along; a parameter that waits for its size is made there when it has one.
+        The states of recurrent links and of optimizers follow when they are next asked for.
+
         Args:
             device: as for ``dynet.get_device``.
 
@@ -182,6 +185,22 @@ class Link(Registry):
             elif is_array(value):
                 setattr(link, name, device.send(value))
         return self
+
+    @property
+    def device(self) -> Device:
+        """Where the parameters are, or without any the persistent arrays; by default the CPU."""
+        for kind in "parameter", "persistent value":
+            for _, _, _, value in self._named_attributes(kind):
+                if isinstance(value, Parameter):
+                    return value.device
+                if is_array(value):
+                    return get_device_from_array(value)
+        return get_device("cpu")
+
+    @property
+    def xp(self) -> Any:
+        """The array module of the device: ``numpy`` or ``cupy``."""
+        return self.device.xp
 
     # -- gradients and updates ----------------------------------------------------------------
 
@@ -333,8 +352,7 @@ def _afresh(parameter):
     twin = copy.copy(parameter)
     twin.cleargrad()
     if twin.array is not None:
-        twin.initialize(twin.shape)
-        twin.array = parameter.xp.asarray(twin.array)
+        twin.initialize(twin.shape, like=parameter.array)
     return twin
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import get_array_module
+from ..backend import get_device_from_array
 from ..functions.array import copy
 from ..functions.checks import as_variable
 from ..variable import Variable
@@ -95,10 +95,13 @@ class State:
     def _here(self, state):
         """A state on the device of the parameters; it is the same one if it was there."""
         home = self.upward.b.array
-        xp = get_array_module(home)
-        if get_array_module(state) is xp:
+        if type(state.array) is type(home) is np.ndarray:
+            return state  # looked at in every step
+        device = get_device_from_array(home)
+        if state.device == device:
             return state
-        return copy(state, "cpu" if xp is np else home.device.id)
+        with state.device:
+            return copy(state, device)
 
     def __getstate__(self):
         # For copies and pickles: a state is on a tape, which cannot be copied.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import get_array_module, is_array
+from ..backend import check_one_device, fill, get_array_module, is_array
 from ..function import Function
 from ..functions.activation import relu, sigmoid, tanh
 from ..functions.checks import (
@@ -51,7 +51,7 @@ class EachGate:
         n = len(array) // len(self.initials)
         for i, initial in enumerate(self.initials):
             block = array[i * n : (i + 1) * n]
-            block[...] = Parameter(initial, block.shape, name=self.name, dtype=array.dtype).array
+            fill(block, Parameter(initial, block.shape, name=self.name, dtype=array.dtype).array)
 
 
 class GoOn(Function):
@@ -162,8 +162,10 @@ class RecurrentCell(Chain):
             if cont is not None:
                 states = [GoOn().apply(state, cont) for state in states]
             states = self._step(*states, x)
-        except TypeError:
-            self._check_one_device(states, x, cont)
+        except (TypeError, ValueError):
+            named = dict(zip(self._names, states, strict=True))
+            weights = {"the parameters": self.upward.b}
+            check_one_device(type(self).__name__, {"x": x, **named, "cont": cont, **weights})
             raise
         if rest is None:
             return states
@@ -204,17 +206,6 @@ class RecurrentCell(Chain):
         if n == rows:
             return states, None
         return zip(*[split_axis(state, [rows], axis=0) for state in states], strict=True)
-
-    def _check_one_device(self, states, x, cont):
-        """Raise if not all arrays are of one module: a step computes on one device."""
-        arrays = {"x": x, **dict(zip(self._names, states, strict=True)), "cont": cont}
-        arrays |= {"the parameters": self.upward.b}
-        modules = {n: get_array_module(a).__name__ for n, a in arrays.items() if a is not None}
-        if len(set(modules.values())) > 1:
-            came = ", ".join(f"{name} of {module}" for name, module in modules.items())
-            raise ValueError(
-                f"{type(self).__name__}: the arrays are {came}; expected all on one device"
-            )
 
 
 def _each_gate(name, initial, gates, dtype):

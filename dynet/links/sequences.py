@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import get_array_module, is_array, is_integer
+from ..backend import check_one_device, get_array_module, is_array, is_integer
 from ..functions.activation import relu, tanh
 from ..functions.arithmetic import where
 from ..functions.array import swapaxes
@@ -137,8 +137,8 @@ class _NStep(Link):
         else:
             x = xs
             lengths = self._check_array(x, lengths)
-        for name, array in ("xs", x), *zip(self._states, states, strict=True):
-            self._check_device(name, array)
+        named = dict(zip(self._states, states, strict=True))
+        check_one_device(who, {"xs": x, **named, "the parameters": self.weight_hh_l0})
         steps, n = x.shape[:2]
         going = None  # whether a sequence is not over yet; None if all are of one length
         if lengths is not None and min(lengths) < steps:
@@ -270,16 +270,6 @@ class _NStep(Link):
                 )
         return list(given)
 
-    def _check_device(self, name, array):
-        if array is None:
-            return
-        its, ours = [get_array_module(a).__name__ for a in (array, self.weight_hh_l0)]
-        if its != ours:
-            raise ValueError(
-                f"{type(self).__name__}: {name} is an array of {its}, the parameters are of "
-                f"{ours}; expected both on one device"
-            )
-
     def _check_width(self, name, x):
         W = self.weight_ih_l0.array
         if W is not None and x.shape[-1] != W.shape[1]:
@@ -351,8 +341,8 @@ class NStepLSTM(_NStep):
             xs: a list of N sequences ``(length, in)``, or one array of them with time first,
                 ``(T, N, in)``.
             lengths: with an array, the length of each sequence, in any order: N integers from 1 to
-                T; by default all have T. What ``xs`` holds behind a sequence's end counts for
-                nothing.
+                T, a list, since the program looks at them (an array on a GPU it would wait for);
+                by default all have T. What ``xs`` holds behind a sequence's end counts for nothing.
 
         Returns:
             tuple: ``hy`` and ``cy``, the states at the end of each sequence, shaped like ``hx``;

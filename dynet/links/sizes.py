@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..backend import get_array_module, is_integer
+from ..backend import is_integer
 from ..parameter import Parameter
 
 
@@ -40,16 +40,14 @@ def check_lengths(link: str, axes: int, least: int, **setting: Any) -> tuple[int
 
 @contextmanager
 def sized(x: Any, shape: tuple[int, ...], *parameters: Parameter) -> Iterator[None]:
-    """Give the parameters that wait for one a shape, and the device of ``x``.
+    """Give the parameters that wait for one a shape, on the device of ``x`` or where they belong.
 
     If the block raises they wait again: an input that a link cannot take teaches it no size.
     """
-    xp = get_array_module(x)
     waiting = [parameter for parameter in parameters if parameter.array is None]
     try:
         for parameter in waiting:
-            parameter.initialize(shape)
-            parameter.array = xp.asarray(parameter.array)
+            parameter.initialize(shape, like=x)
         yield
     except BaseException:
         for parameter in waiting:

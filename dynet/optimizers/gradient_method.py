@@ -13,7 +13,8 @@ class GradientMethod(Optimizer):
     """An optimizer whose update is a kernel.
 
     A subclass says with which settings the kernel is called, in ``settings``. All parameters go to
-    the kernel together, so that also several small ones are shared out among the cores.
+    the kernel together, so that also several small ones are shared out among the cores; on a GPU
+    each has a launch of its own.
     """
 
     kernel: Update
@@ -38,7 +39,8 @@ class GradientMethod(Optimizer):
                 settings = self.settings(hp, t)
                 cast = [dtype.type(s) for s in settings]
             if rule.vectors is None:
-                kernel.on_arrays(gW, [W, *rule.state.values()], settings)
+                written = [W, *rule.state.values()]
+                kernel.on_arrays(gW, written, settings, self.proceed)
             else:
                 jobs.append((vector(gW, W), rule.vectors, cast))
         run(kernel, jobs)

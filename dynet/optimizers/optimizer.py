@@ -5,9 +5,12 @@ through ``GradientMethod``.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from typing import Any
 
-from ..backend import beside, get_array_module
+import numpy as np
+
+from ..backend import beside, get_array_module, get_device_from_array, is_cupy
 from ..kernels.arithmetic import COMPILED
 from ..link import Link
 from ..parameter import Parameter
@@ -31,7 +34,8 @@ class Optimizer(Hookable):
         hyperparam (Hyperparameters): the settings; each is an attribute of the optimizer too.
         t (int): how many updates there were.
         epoch (int): how often ``new_epoch`` was called.
-        skipped (int): how many updates a hook has called off.
+        proceed: within an update whose being called off only the GPU knows, a boolean there: an
+            array without axes. Else ``None``.
 
     >>> import numpy as np, dynet, dynet.links as L
     >>> model = L.Linear(3, 1)
@@ -55,6 +59,7 @@ class Optimizer(Hookable):
         self.t = 0
         self.epoch = 0
         self.skipped = 0
+        self.proceed: Any = None
         self._rules: dict[Parameter, UpdateRule] = {}
         for name, value in settings.items():
             setattr(self.hyperparam, name, value)
@@ -86,6 +91,22 @@ class Optimizer(Hookable):
         # Asked of the node, for to read the gradient itself would make an array of some rows.
         return [p for p in self.target.params() if p.update_enabled and p.node.grad is not None]
 
+    @property
+    def skipped(self) -> int:
+        """How many updates a hook has called off.
+
+        Where that was found on a GPU, to look at it waits for the GPU.
+        """
+        if self._asked:
+            self.skipped = self._skipped + self._asked - int(self._went)
+        return self._skipped
+
+    @skipped.setter
+    def skipped(self, n: int) -> None:
+        # And what is not yet added to it: of so many updates it is the GPU that knows how many
+        # were made, and counts them, in an array without axes.
+        self._skipped, self._asked, self._went = n, 0, None
+
     # -- an update --------------------------------------------------------------------------------
 
     def update(self, lossfun: Callable | None = None, *args: Any, **kwargs: Any) -> None:
@@ -99,7 +120,8 @@ class Optimizer(Hookable):
             RuntimeError: ``setup`` was not called, no parameter has a gradient, or one of them is
                 read-only.
             TypeError: a parameter is not float32 or float64, or ``lossfun`` gives no Variable.
-            ValueError: a gradient is not like its parameter, or this is not contiguous.
+            ValueError: a gradient is not like its parameter, or on another device, or the parameter
+                is not contiguous.
         """
         kind = type(self).__name__
         if self.target is None:
@@ -120,12 +142,22 @@ class Optimizer(Hookable):
             )
         self._advance(rule for _, rule in moves)
         own = [(p, rule) for p, rule in moves if rule.has_hooks]
-        if not self._call_hooks("pre", moves):
-            self.skipped += 1
+        proceed = self._call_hooks("pre", moves)
+        if is_cupy(proceed) and not all([is_cupy(rule.array) for _, rule in moves]):
+            proceed = bool(proceed)  # a parameter on the CPU has to wait for it
+        if proceed is False:
+            self._skipped += 1
             return
-        self._call_own_hooks("pre", own)
-        self.t += 1
-        self.update_params(self._gradients(moves))
+        try:
+            if proceed is not True:
+                self.proceed = proceed
+                self._asked += 1
+                self._went = proceed + (0 if self._went is None else self._went)
+            self._call_own_hooks("pre", own)
+            self.t += 1
+            self.update_params(self._gradients(moves))
+        finally:
+            self.proceed = None
         self._call_own_hooks("post", own)
         self._call_hooks("post", moves)
 
@@ -142,6 +174,7 @@ class Optimizer(Hookable):
                 given.dtype != W.dtype
                 or gradient.shape != W.shape
                 or type(given) is not type(W)
+                or given.device != W.device
                 or not getattr(W.flags, "writeable", True)
             ):
                 self._check_gradient(p, given)
@@ -172,10 +205,15 @@ class Optimizer(Hookable):
                 f"{self._on(parameter)} is {W.dtype}, its gradient {given.dtype} {shape}, expected "
                 "both alike"
             )
-        if isinstance(given, Variable) or get_array_module(given) is not get_array_module(W):
+        if isinstance(given, Variable):
             raise TypeError(
                 f"{self._on(parameter)} is {type(W).__name__}, its gradient "
-                f"{type(given).__name__}, expected arrays on one device"
+                f"{type(given).__name__}, expected an array"
+            )
+        if given.device != W.device:
+            raise ValueError(
+                f"{self._on(parameter)} is on {get_device_from_array(W).name}, its gradient on "
+                f"{get_device_from_array(given).name}, expected both on one device"
             )
 
     def _on(self, parameter):
@@ -188,15 +226,25 @@ class Optimizer(Hookable):
                 rule.settings.advance(self.t)
 
     def _call_hooks(self, timing, moves):
-        """Call the optimizer's hooks; whether none of them has called the update off."""
+        """Call the optimizer's hooks; whether the update goes on, which only a GPU may know."""
+        proceed = True
         for hook in self.hooks(timing):
             if getattr(hook, "call_for_each_param", False):
                 for p, rule in moves:
                     if p.node.grad is not None:  # another hook may have cleared it
                         hook(rule, p)
-            elif hook(self) is False and timing == "pre":
+                continue
+            said = hook(self)
+            if timing == "pre" and said is False:
                 return False
-        return True
+            if timing == "pre" and is_cupy(said) and said.dtype == bool:
+                if said.shape != ():
+                    raise ValueError(
+                        f"{type(self).__name__}.update: a hook answered with booleans of shape "
+                        f"{said.shape}, expected one, without axes"
+                    )
+                proceed = said if proceed is True else proceed & said
+        return proceed
 
     def _call_own_hooks(self, timing, moves):
         for p, rule in moves:
@@ -215,7 +263,8 @@ class Optimizer(Hookable):
             rule.t += 1
             if type(gradient) is Rows:
                 if self.update_rows is not None:
-                    self.update_rows(rule.array, gradient.ids, gradient.gy, rule)
+                    with self._undone(rule, gradient.ids):
+                        self.update_rows(rule.array, gradient.ids, gradient.gy, rule)
                     continue
                 gradient = p.grad
             yield gradient, rule
@@ -223,11 +272,26 @@ class Optimizer(Hookable):
     def update_params(self, moves: Iterable[tuple[Any, UpdateRule]]) -> None:
         """Move several parameters' arrays, by ``update_param`` one after the other.
 
+        A subclass that states this itself leaves all as it is where ``proceed`` is false.
+
         Args:
             moves: for each its gradient, and its rule, which has the array in ``array``.
         """
         for gW, rule in moves:
-            self.update_param(rule.array, gW, rule)
+            with self._undone(rule, ...):
+                self.update_param(rule.array, gW, rule)
+
+    @contextmanager
+    def _undone(self, rule, index):
+        """Where the GPU finds that the update is not to be, put back what the block changes."""
+        if self.proceed is None:
+            yield
+            return
+        arrays = [rule.array, *rule.state.values()]
+        before = [x[index].copy() for x in arrays]
+        yield
+        for x, old in zip(arrays, before, strict=True):
+            x[index] = np.where(self.proceed, x[index], old)
 
     def update_param(self, W: Any, gW: Any, rule: UpdateRule) -> None:
         """Move one parameter's array, in place.
@@ -257,7 +321,7 @@ class Optimizer(Hookable):
                     f"{type(self).__name__}: a parameter has shape {W.shape}, and had "
                     f"{array.shape} when it was moved first; setup(link) starts afresh"
                 )
-            like = type(array) is type(W) and array.dtype == W.dtype
+            like = type(array) is type(W) and array.device == W.device and array.dtype == W.dtype
             if not like or array.strides != W.strides:
                 state[name] = get_array_module(W).empty_like(W)
                 state[name][...] = beside(array, W)
@@ -304,6 +368,7 @@ class Optimizer(Hookable):
         rule.t = serializer("t", rule.t)
 
     def __getstate__(self):
+        self.skipped = self.skipped  # as a number
         return self.__dict__ | {"_hooks": self._hooks}
 
     def __setstate__(self, state):

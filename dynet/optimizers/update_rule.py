@@ -24,7 +24,11 @@ class Hookable:
 
         A hook with a true attribute ``call_for_each_param`` is called as ``hook(rule, parameter)``
         for each parameter that is moved; any other, of an optimizer, as ``hook(optimizer)``.
-        Where one of these returns ``False`` before the update, it is skipped and counted.
+        Where one of these returns ``False`` before the update, it is skipped and counted. It may
+        return a boolean of a GPU, an array without axes, which nobody waits for: where that is
+        false, the parameters and the optimizer's state stay as they are, and it is counted. Only,
+        the number of updates, of which schedules and Adam take note, goes on, and the other hooks
+        are called.
 
         Args:
             hook: a callable.

@@ -30,35 +30,68 @@ from .traced import Ref, Reserved, Value, layout
 TILE = 4
 
 OWN_PRELUDE = rf"""
-// y = a @ b, by strides; a row of b, and of y, lies side by side.
+// Four numbers that one instruction reads.
+template <typename T> struct alignas(16) Four {{ T of[4]; }};
+
+// Element j of N rows of a @ b, by strides; a row of b, and of y, lies side by side, and so does
+// one of a, if BESIDE.
+template <int N, bool BESIDE, typename T> __device__ void product_of_rows(
+    const T* a, int a_row, int a_step, const T* b, int b_row, T* y, int y_row, int j, int steps
+) {{
+    // In several parts, so that an addition need not wait for the one before it.
+    T parts[N][4] = {{}};
+    int k = 0;
+    #pragma unroll 4
+    for (; k + 4 <= steps; k += 4) {{
+        T factors[4];
+        #pragma unroll
+        for (int m = 0; m < 4; m++) factors[m] = b[(k + m) * b_row + j];
+        #pragma unroll
+        for (int n = 0; n < N; n++) {{
+            Four<T> x;
+            if (BESIDE) {{
+                x = *(const Four<T>*)(a + n * a_row + k);
+            }} else {{
+                #pragma unroll
+                for (int m = 0; m < 4; m++) x.of[m] = a[n * a_row + (k + m) * a_step];
+            }}
+            #pragma unroll
+            for (int m = 0; m < 4; m++) parts[n][m] += x.of[m] * factors[m];
+        }}
+    }}
+    #pragma unroll 1
+    for (; k < steps; k++)
+        #pragma unroll
+        for (int n = 0; n < N; n++) parts[n][0] += a[n * a_row + k * a_step] * b[k * b_row + j];
+    #pragma unroll
+    for (int n = 0; n < N; n++)
+        y[n * y_row + j] = (parts[n][0] + parts[n][1]) + (parts[n][2] + parts[n][3]);
+}}
+
+template <bool BESIDE, typename T> __device__ void product_of_tile(
+    const T* a, int a_row, int a_step, const T* b, int b_row, T* y, int y_row, int rows, int j,
+    int steps
+) {{
+    if (rows >= {TILE})
+        product_of_rows<{TILE}, BESIDE>(a, a_row, a_step, b, b_row, y, y_row, j, steps);
+    else
+        for (int i = 0; i < rows; i++)
+            product_of_rows<1, BESIDE>(
+                a + i * a_row, a_row, a_step, b, b_row, y + i * y_row, y_row, j, steps
+            );
+}}
+
 template <typename T> __device__ void product(
     const T* a, int a_row, int a_step, const T* b, int b_row, T* y, int y_row,
     int rows, int columns, int steps, int item
 ) {{
     int j = item % columns, i = item / columns * {TILE};
-    T sums[{TILE}] = {{}};
-    if (i + {TILE} <= rows) {{
-        #pragma unroll 4
-        for (int k = 0; k < steps; k++) {{
-            T factor = b[k * b_row + j];
-            #pragma unroll
-            for (int n = 0; n < {TILE}; n++) sums[n] += a[(i + n) * a_row + k * a_step] * factor;
-        }}
-        for (int n = 0; n < {TILE}; n++) y[(i + n) * y_row + j] = sums[n];
-        return;
-    }}
-    for (; i < rows; i++) {{
-        T parts[{TILE}] = {{}};  // so that an addition need not wait for the one before it
-        int k = 0;
-        for (; k + {TILE} <= steps; k += {TILE})
-            #pragma unroll
-            for (int n = 0; n < {TILE}; n++)
-                parts[n] += a[i * a_row + (k + n) * a_step] * b[(k + n) * b_row + j];
-        for (; k < steps; k++) parts[0] += a[i * a_row + k * a_step] * b[k * b_row + j];
-        T sum = T(0);
-        for (int n = 0; n < {TILE}; n++) sum += parts[n];
-        y[i * y_row + j] = sum;
-    }}
+    a += i * a_row;
+    y += i * y_row;
+    if (a_step == 1 && a_row % 4 == 0 && (unsigned long long)a % 16 == 0)
+        product_of_tile<true>(a, a_row, a_step, b, b_row, y, y_row, rows - i, j, steps);
+    else
+        product_of_tile<false>(a, a_row, a_step, b, b_row, y, y_row, rows - i, j, steps);
 }}
 
 // As NumPy has them: the sign of the divisor.
@@ -120,7 +153,7 @@ class CudaCode(NamedTuple):
         source (str): for NVRTC.
         arrays (list of Array): what comes from outside, in the order of the parameters.
         rooms (list of Room): the local arrays.
-        weights (int): the bytes of the matrices that are multiplied by.
+        weights (list): of each matrix that is multiplied by how many bytes it takes.
         over_time (dict): by the number of a value that terms are made of, where it is at all time
             steps: the role and number of an array, and how many steps ahead.
         like (dict): of each array with time first the shape and dtype at a step.
@@ -132,7 +165,7 @@ class CudaCode(NamedTuple):
     source: str
     arrays: list
     rooms: list
-    weights: int
+    weights: list
     over_time: dict
     like: dict
     stages: list[Callable[[int], int]]
@@ -338,7 +371,7 @@ class _Writer:
             self.text(begin, end),
             arrays,
             list(self.rooms.values()),
-            sum([-(-n * dtype.itemsize // 16) * 16 for _, dtype, n in self.weights.values()]),
+            [rounded(n * dtype.itemsize) for _, dtype, n in self.weights.values()],
             {ref.value.number: self.place_over_time(ref.value) for ref in self.over_time()},
             self.like,
             [_most([phase.items for phase in stage]) for stage in self.stages()],
@@ -389,6 +422,7 @@ class _Writer:
         members = {m.number for m in group}
         also = self.also.get(v.number, [])
         read = any(w.number not in members for w, _ in self.readers.get(v.number, ()))
+        read = read or any(v is w for w, _ in self.copied)
         if v.number not in self.homes and also and not read:
             self.homes[v.number] = also[0]  # it need not be local
         return list(dict.fromkeys([self.home(v), *also]))
@@ -811,12 +845,15 @@ class _Writer:
         return "\n".join(lines)
 
     def whole(self, fields, names):
-        """The kernel that runs all steps: each block for some of the rows."""
+        """The kernel that runs all steps: each block for some of the rows.
+
+        ``kept`` says by its bits which matrices are kept in shared memory.
+        """
         parameters = ", ".join([f"{c_type} {name}" for c_type, name in fields])
         given = ", ".join([name for _, name in fields])
         lines = [
-            f'extern "C" __global__ void __launch_bounds__({MOST_THREADS}) whole(',
-            f"    long long steps, int rows_each, {parameters}",
+            f'extern "C" __global__ void __launch_bounds__({MOST_THREADS}, 1) whole(',
+            f"    long long steps, int rows_each, int kept, {parameters}",
             ") {",
             "    extern __shared__ char shared_memory[];",
             f"    Given g = {{{given}}};",
@@ -825,11 +862,13 @@ class _Writer:
             "    int rows = g.total - first < rows_each ? (int)(g.total - first) : rows_each;",
             "    Local l = locals(g, shared_memory, rows_each);",
         ]
-        for name, (_, dtype, n) in self.weights.items():
-            c_type = C_TYPES[dtype.char]
+        for k, (name, (_, dtype, n)) in enumerate(self.weights.items()):
             lines += [
-                f"    l.{name} = ({c_type}*)l.end; l.end += {-(-n * dtype.itemsize // 16) * 16};",
-                f"    for (int i = thread; i < {n}; i += threads) l.{name}[i] = g.{name}[i];",
+                f"    if (kept >> {k} & 1) {{",
+                f"        l.{name} = ({C_TYPES[dtype.char]}*)l.end;",
+                f"        l.end += {rounded(n * dtype.itemsize)};",
+                f"        for (int i = thread; i < {n}; i += threads) l.{name}[i] = g.{name}[i];",
+                "    }",
             ]
         arguments = "(g, l, now, first, rows, thread, threads, piece);"
         order = "now = steps - 1; now >= 0; now--" if self.late else "now = 0; now < steps; now++"
@@ -862,6 +901,11 @@ class _Writer:
                 "",
             ]
         return lines
+
+
+def rounded(size: int) -> int:
+    """So many bytes, up to where the next array may begin."""
+    return -(-size // 16) * 16
 
 
 def _most(counts):

@@ -50,6 +50,7 @@ class Steps:
         xs (list): the leaves of ``xs``, Variables or arrays, time first.
         length (int): how many time steps there are.
         reverse (bool): whether the last one runs first.
+        xp (module): of the arrays of carry and xs.
         kind (tuple): the structures of carry and x, and the direction.
         y_kind (tuple): the structure of y, and what its leaves are like; ``None`` before a step
             has run.
@@ -67,7 +68,7 @@ class Steps:
         leaves, self._init = flatten(init, "init{}")
         self.xs, self._x = flatten(xs, "xs{}")
         self.kind = self._init, self._x, reverse
-        _check_one_module(leaves, self._init, self.xs, self._x)
+        self.xp = _one_module(leaves, self._init, self.xs, self._x)
         self.step = step
         self.carry = [as_variable(leaf) for leaf in leaves]
         self.length = _length(self.xs, self._x, length)
@@ -214,9 +215,14 @@ def _no_pair(returned):
     return TypeError(f"scan: step returned {came}, expected a pair, (carry, y)")
 
 
-def _check_one_module(init, init_structure, xs, xs_structure):
-    """Raise unless all arrays are of one module: a step computes on one device."""
-    if len({get_array_module(raw(leaf)) for leaf in (*init, *xs)}) > 1:
+def _one_module(init, init_structure, xs, xs_structure):
+    """The module of all arrays, since a step computes on one device.
+
+    Raises:
+        ValueError: they are of two.
+    """
+    found = {get_array_module(raw(leaf)) for leaf in (*init, *xs)}
+    if len(found) > 1:
         modules = [
             f"{tree}{place} of {get_array_module(raw(leaf)).__name__}"
             for tree, leaves, structure in (
@@ -226,6 +232,7 @@ def _check_one_module(init, init_structure, xs, xs_structure):
             for place, leaf in zip(places(structure), leaves, strict=True)
         ]
         raise ValueError(f"scan: the arrays are {', '.join(modules)}; expected all on one device")
+    return found.pop() if found else np
 
 
 def _length(xs, structure, length):
@@ -292,7 +299,7 @@ def scan(
     It is run in Python for the first two time steps of *every* call, so that it may change from
     one call to the next. Where what it did there can be compiled, compiled code does the same
     for all steps; otherwise they run in Python too. They all do so with fewer than 4 steps, in
-    debug mode, while a function hook listens, and on a GPU. ``dynet.scanning.explain`` says what
+    debug mode, and while a function hook listens. ``dynet.scanning.explain`` says what
     stands in the way: looks at elements, Variables that the step keeps, arrays that it makes anew
     each time are found out. Not so what the two steps do not show: a step that changes its mind at
     the third one, or by a generator of random numbers of its own, or changes in place an array of
@@ -300,6 +307,12 @@ def scan(
     a function's own, happen at two time steps. Warnings of NumPy's (overflow) are not given; where
     ``np.errstate`` is to raise, the plain loop runs. Memory that a scan needed, up to 256 MB, is
     kept for the next one.
+
+    On a GPU all time steps are one kernel, or, where what a step multiplies by does not fit into
+    a multiprocessor, CUDA graphs that are launched one after the other. There the results are
+    compared with those of the two steps, and the gradients with the tape's, only when a step of a
+    new structure is first seen, which waits for the GPU; and arrays that a step changes in place
+    are not found out.
 
     ``ys`` may share memory with what the backward pass needs, as any function's output may: it is
     not to be written to. Two outputs of a compiled scan are not computed from one another:

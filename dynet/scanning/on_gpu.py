@@ -1,9 +1,10 @@
 """One scan that runs on a GPU: its arrays, and the launches of its loops.
 
 ``cuda_code`` says what a loop is there. It is one launch where what a step multiplies by fits into
-a multiprocessor's shared memory; else it is CUDA graphs of 1, 2, 4, ... steps, each captured once,
-of which those are replayed that together are as many as there are time steps. Both read what they
-are called with from pointers, so a graph goes with whatever arrays there are.
+a multiprocessor's shared memory, or nearly so; else it is CUDA graphs of 1, 2, 4, ... steps, each
+captured once, of which those are replayed that together are as many as there are time steps. A
+graph's kernels read from memory what arrays to work with, so it goes with whatever arrays there
+are.
 
 What makes the host wait is done once for a structure: its results are compared with those of the
 two steps that ran in Python, its gradients with the tape's.
@@ -11,6 +12,7 @@ two steps that ran in Python, its gradients with the tape's.
 
 import math
 import threading
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -22,7 +24,7 @@ from ..kernels.rows import scatter_add
 from ..terms import Rows
 from . import cuda_code
 from .code import Array
-from .cuda_code import MOST_THREADS, CudaCode
+from .cuda_code import MOST_THREADS, CudaCode, rounded
 from .run import Run, added
 
 # The steps of the longest graph.
@@ -37,13 +39,26 @@ def run_of(plan, steps, externals, state) -> Run:
     return (GpuRun if plan.language is cuda_code else Run)(plan, steps, externals, state)
 
 
-class Launch(NamedTuple):
-    """How a loop runs: ``rows_each`` for each of some blocks; or 0: as a graph."""
+# So many bytes of matrices that find no place in shared memory are read from the cache, at every
+# step, sooner than the kernels of a graph follow one another.
+FROM_CACHE = 1 << 19
 
-    rows_each: int
-    blocks: int
-    threads: int
-    shared: int
+
+class Launch(NamedTuple):
+    """How a loop runs: as one kernel; or, if ``blocks`` is 0, as graphs.
+
+    Attributes:
+        blocks, threads (int): of the kernel.
+        rows_each (int): how many rows a block works at.
+        shared (int): bytes of its shared memory.
+        kept (int): by its bits, which of the matrices are kept there.
+    """
+
+    blocks: int = 0
+    threads: int = 0
+    rows_each: int = 0
+    shared: int = 0
+    kept: int = 0
 
 
 class GpuRun(Run):
@@ -112,15 +127,15 @@ class GpuRun(Run):
     def _launch(self, code: CudaCode, how: Launch, length: int, arguments: list) -> None:
         total = self.plan.rows or 1
         numbers = self._numbers(code)
-        names = tuple([f"stage_{k}" for k in range(len(code.stages))])
-        functions = functions_of(code.source, names, self.xp.RawModule)
+        functions = functions_of(code.source, self.xp.RawModule)
         start = length - 1 if code.late else 0
         given = [np.int64(start), np.int64(total), self.key, self.position, numbers]
-        if how.rows_each:
-            whole = functions["whole"]
+        if how.blocks:
+            whole = functions("whole")
             if how.shared > whole.max_dynamic_shared_size_bytes:
                 whole.max_dynamic_shared_size_bytes = how.shared
-            given = [np.int64(length), np.int32(how.rows_each), *given, numbers, *arguments]
+            of_blocks = [np.int64(length), np.int32(how.rows_each), np.int32(how.kept)]
+            given = [*of_blocks, *given, numbers, *arguments]  # numbers for scratch: any memory
             whole((how.blocks,), (how.threads,), tuple(given), shared_mem=how.shared)
             return
         graphs = self._graphs(code, functions, total)
@@ -238,14 +253,18 @@ def way(
     """
     rows = -(-total // multiprocessors) if by_rows else total
     while rows >= 1:
-        local = [r.fixed or r.per_row * rows for r in code.rooms]
-        shared = code.weights + sum([-(-n // 16) * 16 for n in local])
+        shared = sum([rounded(r.fixed or r.per_row * rows) for r in code.rooms])
         items = max([count(rows) for count in code.stages], default=1)
         if shared <= shared_memory and items <= WORTH_A_GPU:
-            threads = min(MOST_THREADS, max(1, -(-items // WARP)) * WARP)
-            return Launch(rows, -(-total // rows), threads, shared)
+            kept, left = 0, 0
+            for n, k in sorted(zip(code.weights, range(len(code.weights)), strict=True)):
+                fits = shared + n <= shared_memory
+                kept, shared, left = kept | fits << k, shared + fits * n, left + (not fits) * n
+            if left <= FROM_CACHE:
+                threads = min(MOST_THREADS, max(1, -(-items // WARP)) * WARP)
+                return Launch(-(-total // rows), threads, rows, shared, kept)
         rows = rows // 2 if by_rows else 0
-    return Launch(0, 0, 0, 0)
+    return Launch()
 
 
 @cache
@@ -259,14 +278,9 @@ def limits_of(device: int, xp: Any) -> tuple[int, int]:
 
 
 @cache
-def functions_of(source: str, stages: tuple[str, ...], RawModule: Any) -> dict:
-    """The kernels of a loop, by name."""
-    module = RawModule(code=source)
-    names = ("begin", *stages, "end")
-    functions = {name: module.get_function(f"{name}_of_all") for name in names}
-    for name in ("whole", "prepare", "advance"):
-        functions[name] = module.get_function(name)
-    return functions
+def functions_of(source: str, RawModule: Any) -> Callable:
+    """What gives the kernels of a loop by their names."""
+    return cache(RawModule(code=source).get_function)
 
 
 class Graphs:
@@ -280,7 +294,7 @@ class Graphs:
     def __init__(self, code, functions, total, xp):
         self.code, self.functions, self.total, self.xp = code, functions, total, xp
         local = [r.fixed or r.per_row * total for r in code.rooms]
-        self.scratch = xp.empty(sum([-(-n // 16) * 16 for n in local]) + 16, np.uint8)
+        self.scratch = xp.empty(sum(map(rounded, local)) + 16, np.uint8)
         self.table = xp.empty(len(code.arrays) + 16, np.int64)
         self._graphs = {}
         self._lock = threading.Lock()
@@ -289,15 +303,15 @@ class Graphs:
         """Run all steps, in the current stream."""
         f, ahead = self.functions, np.int64(0)
         blocks = self._blocks(MOST_THREADS)
-        f["prepare"]((1,), (1,), (self.table, *given))
-        f["begin"](blocks, (BLOCK,), (self.table, ahead))
+        f("prepare")((1,), (1,), (self.table, *given))
+        f("begin_of_all")(blocks, (BLOCK,), (self.table, ahead))
         n = LONGEST
         while length:
             while length >= n:
                 self._graph(n).launch()
                 length -= n
             n //= 2
-        f["end"](blocks, (BLOCK,), (self.table, ahead))
+        f("end_of_all")(blocks, (BLOCK,), (self.table, ahead))
 
     def _blocks(self, items):
         return (max(1, min(MOST_BLOCKS, -(-items // BLOCK))),)
@@ -316,8 +330,8 @@ class Graphs:
             stream.begin_capture()
             for ahead in range(n):
                 for k, grid in enumerate(blocks):
-                    f[f"stage_{k}"](grid, (BLOCK,), (self.table, np.int64(ahead)))
-            f["advance"]((1,), (1,), (self.table, np.int64(n)))
+                    f(f"stage_{k}_of_all")(grid, (BLOCK,), (self.table, np.int64(ahead)))
+            f("advance")((1,), (1,), (self.table, np.int64(n)))
             return stream.end_capture()
 
 

@@ -101,6 +101,7 @@ class Recurrence:
         # All that the compiled loop depends on, but the elements.
         kind = (
             steps.kind,
+            steps.xp,
             tuple([(v.shape, v.dtype, v.node is None) for v in steps.carry]),
             tuple([(x.shape[1:], x.dtype, getattr(x, "node", None) is None) for x in steps.xs]),
             steps.still(),

@@ -1,7 +1,8 @@
 """The kinds of values that can be saved: how each becomes an array, and comes back from one.
 
 ``to_array`` is the way into a file. The way back has two steps: ``prepare`` reads and checks and
-changes nothing; ``put`` cannot fail.
+changes nothing; ``put`` cannot fail. A file knows no devices: what is on a GPU is brought from
+there to be saved, and what is loaded goes where the object's own arrays are.
 """
 
 import copy
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import get_array_module, is_array
+from ..backend import fill, get_device, is_array
 from ..parameter import Parameter
 from .stored import Stored
 
@@ -61,7 +62,7 @@ def to_array(key: str, value: Any) -> np.ndarray:
             f"serializers: {key} is an integer of {value.bit_length()} bits, expected one that "
             "fits into 64"
         )
-    array = np.asarray(value.get() if get_array_module(value) is not np else value)
+    array = np.asarray(get_device("cpu").send(value) if is_array(value) else value)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"serializers: {key} is of dtype {array.dtype}, expected numbers")
     return array
@@ -106,11 +107,10 @@ def put(value: Any, prepared: Any) -> Any:
     """Fill a value with what was prepared, or return that in its place."""
     if waits(value):
         array = value.make_array(prepared.shape)
-        array[...] = get_array_module(array).asarray(prepared)
+        fill(array, prepared)
         value.array = array
     elif is_array(_bare(value)):
-        array = _bare(value)
-        array[...] = get_array_module(array).asarray(prepared)
+        fill(_bare(value), prepared)
     elif fills(value):
         _set_state(_random_state(value), prepared)
     else:

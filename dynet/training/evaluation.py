@@ -9,7 +9,7 @@ import numpy as np
 from ..backend import is_array
 from ..config import no_backprop_mode, using_config
 from ..datasets.convert import concat_examples
-from ..reporter import as_number
+from ..reporter import DictSummary, as_summand
 from .log import described
 
 
@@ -44,20 +44,19 @@ def evaluate(
     >>> dynet.training.evaluate(lambda x, t: F.mean(x * t), [(1.0, 2.0), (3.0, 4.0)])
     array([7.])
     """
-    total, n = 0.0, 0
+    summary = DictSummary()
     with evaluating():
         for size, arguments, names in _batches(data, batchsize, converter):
             means = measure(*arguments, **names)
             means = means if isinstance(means, tuple) else (means,)
-            numbers = [as_number(mean) for mean in means]
-            if None in numbers:
-                raise TypeError(
-                    f"evaluate: measure gave {described(means[numbers.index(None)])}, expected a "
-                    "number or a Variable of one element, or a tuple of these"
-                )
-            total = total + np.array(numbers) * size
-            n += size
-    return total / n
+            for mean in means:
+                if as_summand(mean) is None:
+                    raise TypeError(
+                        f"evaluate: measure gave {described(mean)}, expected a number or a "
+                        "Variable of one element, or a tuple of these"
+                    )
+            summary.add({str(i): mean for i, mean in enumerate(means)}, size)
+    return np.array(list(summary.compute_mean().values()))
 
 
 @contextmanager

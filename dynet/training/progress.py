@@ -1,11 +1,13 @@
 """A progress bar over the batches of a loop, with the means of what it measures."""
 
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
 
-from ..reporter import DictSummary, as_number
+from ..reporter import DictSummary, as_summand
 from .log import described
 
 
@@ -14,7 +16,8 @@ class progress:
 
     Of an iterator that knows epochs (a ``SerialIterator``) it goes through what is left of the
     epoch under way, and counts its examples; of anything else through all there is. However the
-    loop is left, the terminal is left in order.
+    loop is left, the terminal is left in order. Of values on a GPU, which would have to be waited
+    for, the means are looked at only as often as the bar is drawn.
 
     Args:
         batches: an iterator of batches, or any iterable.
@@ -47,6 +50,7 @@ class progress:
         self._batches = batches
         self._options = {"desc": desc, **options}
         self._bar: tqdm | None = None
+        self._next_look = 0.0  # when the means are looked at again, in seconds
         self.summary = DictSummary() if summary is None else summary
 
     @property
@@ -64,7 +68,7 @@ class progress:
         Raises:
             TypeError: a value is something else.
         """
-        numbers = {name: as_number(value) for name, value in values.items()}
+        numbers = {name: as_summand(value) for name, value in values.items()}
         for name, number in numbers.items():
             if number is None:
                 raise TypeError(
@@ -72,9 +76,15 @@ class progress:
                     "array or Variable of one element"
                 )
         self.summary.add(numbers, weight)
-        if self._bar is not None:
-            text = ", ".join(f"{name} {mean:.4g}" for name, mean in self.means.items())
-            self._bar.set_postfix_str(text, refresh=False)  # shown when the bar next moves
+        if self._bar is not None and time.monotonic() >= self._next_look:
+            self._show_means()
+
+    def _show_means(self):
+        if self._bar.disable:
+            return
+        text = ", ".join(f"{name} {mean:.4g}" for name, mean in self.means.items())
+        self._bar.set_postfix_str(text, refresh=False)  # shown when the bar next moves
+        self._next_look = time.monotonic() + self._bar.mininterval
 
     def __iter__(self) -> Iterator:
         if hasattr(self._batches, "is_new_epoch"):
@@ -82,20 +92,30 @@ class progress:
         return self._all()
 
     def _all(self):
-        with tqdm(self._batches, **self._options) as self._bar:
-            yield from self._bar
+        with self._open(self._batches) as bar:
+            for batch in self._batches:
+                yield batch
+                bar.update()
+
+    @contextmanager
+    def _open(self, batches=None, **options):
+        """The bar, which in the end shows the means as they are then."""
+        with tqdm(batches, **{**options, **self._options}) as self._bar:
+            try:
+                yield self._bar
+            finally:
+                self._show_means()
 
     def _rest_of_epoch(self):
         iterator, total = self._batches, len(self._batches.dataset)
         epoch, done = iterator.epoch, round(iterator.epoch_detail % 1 * total)
-        options = {"total": total, "initial": done, "unit": "ex", **self._options}
-        with tqdm(**options) as self._bar:
+        with self._open(total=total, initial=done, unit="ex") as bar:
             for batch in iterator:
                 try:
                     yield batch
                 finally:  # also when the loop is left by break
                     # The last batch may reach into the next epoch.
                     done = min(round((iterator.epoch_detail - epoch) * total), total)
-                    self._bar.update(done - self._bar.n)
+                    bar.update(done - bar.n)
                 if iterator.is_new_epoch:
                     break

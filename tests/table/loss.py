@@ -3,6 +3,7 @@
 import numpy as np
 
 import dynet.functions as F
+from dynet.backend import get_array_module
 
 from .row import (
     SHAPES,
@@ -32,7 +33,7 @@ def _softmax(x):
 
 def _weighted(**keywords):
     return lambda x, t: F.softmax_cross_entropy(
-        x, t, class_weight=WEIGHT.astype(x.dtype), **keywords
+        x, t, class_weight=get_array_module(x).asarray(WEIGHT, x.dtype), **keywords
     )
 
 
@@ -393,7 +394,7 @@ LABEL_LENGTH = np.array([3, 2, 0, 3])
 
 def _ctc(reduce="mean", lengths=True):
     def call(x, t):
-        n = (INPUT_LENGTH, LABEL_LENGTH) if lengths else ()
+        n = map(get_array_module(t).asarray, (INPUT_LENGTH, LABEL_LENGTH) if lengths else ())
         return F.connectionist_temporal_classification([*x], t, 0, *n, reduce=reduce)
 
     return call

@@ -4,6 +4,7 @@ import numpy as np
 
 import dynet
 import dynet.functions as F
+from dynet.backend import get_array_module
 
 from .row import Row, inputs, torch_function, x
 
@@ -19,7 +20,8 @@ def _seeded(function, *arguments, **keywords):
 
 
 def _mask_like(x):
-    return (np.arange(x.size).reshape(x.shape) % 3 > 0) * np.asarray(1.5, x.dtype)
+    mask = (np.arange(x.size).reshape(x.shape) % 3 > 0) * np.asarray(1.5, x.dtype)
+    return get_array_module(x).asarray(mask)
 
 
 def _dropout_composed(x):

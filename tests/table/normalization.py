@@ -3,6 +3,7 @@
 import numpy as np
 
 import dynet.functions as F
+from dynet.backend import get_array_module
 
 from .row import Row, exactly, inputs, positive, torch_function, x
 
@@ -68,8 +69,8 @@ def _torch_unit(x):
 
 
 def _fixed(x, gamma, beta):
-    n, dtype = len(gamma), gamma.dtype
-    mean, var = np.linspace(-1, 1, n, dtype=dtype), np.linspace(0.5, 2, n, dtype=dtype)
+    n, dtype, xp = len(gamma), gamma.dtype, get_array_module(x)
+    mean, var = xp.linspace(-1, 1, n, dtype=dtype), xp.linspace(0.5, 2, n, dtype=dtype)
     return F.fixed_batch_normalization(x, gamma, beta, mean, var)
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from ...backend import get_array_module
+from ...backend import get_device
 from ...computational_graph import Recorder, build_computational_graph
 from ...variable import Variable
 from ..extension import PRIORITY_WRITER, Extension, make_extension
@@ -64,6 +64,9 @@ def observe_lr(optimizer_name: str = "main", observation_key: str = "lr") -> Cal
 class FailOnNonNumber(Extension):
     """Ends the training with an error as soon as a parameter is NaN or infinite.
 
+    On a GPU every call waits until all work is done: a trigger such as ``(100, "iteration")`` makes
+    that rare.
+
     Raises:
         RuntimeError: when it is called and there is one; the sentence names it.
 
@@ -73,14 +76,19 @@ class FailOnNonNumber(Extension):
 
     def __call__(self, trainer: Any) -> None:
         for name, optimizer in trainer.updater.get_all_optimizers().items():
-            for path, parameter in optimizer.target.namedparams():
-                array = parameter.array
-                if array is not None and not get_array_module(array).isfinite(array).all():
-                    raise RuntimeError(
-                        f"FailOnNonNumber: the parameter {path} of the optimizer {name!r} is not "
-                        f"finite after iteration {trainer.updater.iteration}: the training has "
-                        "diverged"
-                    )
+            flags = {}
+            for path, parameter in optimizer.target.namedparams(include_uninit=False):
+                is_finite = parameter.xp.isfinite(parameter.array).all()
+                flags.setdefault(parameter.device, {})[path] = is_finite
+            for device, of_paths in flags.items():
+                together = get_device("cpu").send(device.xp.stack(list(of_paths.values())))
+                for path, is_finite in zip(of_paths, together, strict=True):
+                    if not is_finite:
+                        raise RuntimeError(
+                            f"FailOnNonNumber: the parameter {path} of the optimizer {name!r} is "
+                            f"not finite after iteration {trainer.updater.iteration}: the training "
+                            "has diverged"
+                        )
 
 
 class dump_graph(Extension):
