@@ -5,7 +5,7 @@ In an ordinary sweep a backward rule gets arrays. When its gradient is to be dif
 ``forward`` saved, and what it does is recorded like anything else.
 """
 
-from .backend import check_like, is_array
+from .backend import check_like, get_array_module, is_array
 from .backprop import sweep
 from .config import config
 from .function import Function, Output, variable_at
@@ -71,7 +71,7 @@ def grad(outputs, inputs, grad_outputs=None, create_graph: bool = False) -> "lis
     for i, x in enumerate(inputs):
         gx = arrived.get(x.node)
         if gx is not None:
-            gx = gx if create_graph else variable_at(None, x.xp.asarray(gx))
+            gx = gx if create_graph else variable_at(None, get_array_module(gx).asarray(gx))
             check_like(f"grad: the gradient of inputs[{i}]", gx, x.array)
         gradients.append(gx)
     return gradients

@@ -13,10 +13,6 @@ from dynet.kernels import noise as kernels
 MANY = 100_000
 
 
-class Elsewhere(np.ndarray):
-    """Stands for an array of another module than NumPy: it does not go to the kernels."""
-
-
 @pytest.fixture(autouse=True)
 def seed():
     dynet.random.seed(7)
@@ -275,19 +271,6 @@ def test_zoneout_refuses_states_that_differ(error, h, x, train):
 
 
 # -- kernels ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("function", [lambda x: F.dropout(x, 0.3), lambda x: F.zoneout(-x, x, 0.3)])
-def test_the_kernel_and_the_expression_for_other_array_modules_agree(function, dtype, monkeypatch):
-    x = np.random.default_rng(0).normal(size=(40, 5)).astype(dtype)
-    expected = function(x).array
-    monkeypatch.setattr(kernels, "dropout_to", None)
-    monkeypatch.setattr(kernels, "zoneout_to", None)
-    dynet.random.seed(7)
-    got = function(x.view(Elsewhere)).array
-    assert got.dtype == dtype
-    np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize("dtype", ["float16", ">f8", "longdouble"])

@@ -1,4 +1,4 @@
-"""Compiled loops on a GPU: one kernel for all time steps, or CUDA graphs; against the CPU's loop."""
+"""Compiled loops on a GPU, one kernel for all time steps or CUDA graphs, against the CPU's loop."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ from scan_steps import STEPS, Maker, build
 
 import dynet
 import dynet.functions as F
-from dynet import Variable
 from dynet.scanning import on_gpu
 from dynet.scanning.structure import flatten, unflatten
 

@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from ..backend import get_array_module, get_device
+from ..backend import get_array_module, get_device, get_device_from_array
 from ..function import Function, variable_at
 from ..variable import Variable
 from .checks import (
@@ -580,7 +580,8 @@ def copy(x, dst) -> Variable:
         raise ValueError(
             f"copy: dst is {dst!r}, expected 'cpu', 'cuda:N', a GPU's number or a Device"
         ) from None
-    return Copy(device).apply(x)
+    with get_device_from_array(raw(x)):  # its own may not be the current one
+        return Copy(device).apply(x)
 
 
 class Depth2Space(Function):

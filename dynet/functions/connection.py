@@ -7,6 +7,7 @@ import numpy as np
 from ..backend import StandIn, is_array, is_cupy
 from ..function import Function
 from ..kernels.connection import add_bias
+from ..kernels.labels import equals
 from ..kernels.product import dot, dot_again
 from ..kernels.rows import gather
 from ..terms import Outer, Rows, Sum
@@ -120,7 +121,7 @@ class EmbedID(Function):
         if self.many_axes:
             gy = gy.reshape(ids.size, self.table[1])
         if self.ignore_label is not None:
-            looked_up = ids != self.ignore_label
+            looked_up = ~equals(ids, self.ignore_label)
             if isinstance(gy, StandIn) or is_cupy(ids):
                 # As many rows whatever the ids are; nobody has to look at these.
                 ids = np.where(looked_up, ids.astype(np.int64), -1)  # -1 is no row of the table

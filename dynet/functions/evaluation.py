@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from ..backend import get_array_module, is_cupy
-from ..kernels.indexing import equals, may_look, outside
+from ..kernels.labels import equals, may_look, outside
 from ..variable import Variable
 from .checks import (
     check_choice,

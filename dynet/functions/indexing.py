@@ -4,7 +4,8 @@ import numpy as np
 
 from ..backend import get_array_module, is_array
 from ..function import Function
-from ..kernels.indexing import add_at, may_look, outside
+from ..kernels.indexing import add_at
+from ..kernels.labels import may_look, outside
 from ..terms import At, is_basic_index
 from ..variable import Variable
 from .arithmetic import where

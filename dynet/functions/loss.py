@@ -8,7 +8,7 @@ from ..backend import get_array_module, is_array
 from ..config import config
 from ..function import Function
 from ..kernels import loss as kernels
-from ..kernels.indexing import equals, may_look, outside
+from ..kernels.labels import equals, may_look, outside
 from ..variable import Variable
 from .activation import relu, softplus
 from .arithmetic import where

@@ -7,7 +7,7 @@ import numpy as np
 from ..backend import get_array_module
 from ..function import Function
 from ..kernels.ctc import ctc
-from ..kernels.indexing import equals, may_look, outside
+from ..kernels.labels import equals, may_look, outside
 from ..variable import Variable
 from .activation import log_softmax
 from .arithmetic import where

@@ -2,7 +2,7 @@
 
 from numbers import Real
 
-from ..kernels.indexing import may_look, outside
+from ..kernels.labels import may_look, outside
 from ..variable import Variable
 from .activation import relu
 from .arithmetic import where

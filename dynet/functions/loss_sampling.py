@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..backend import beside, get_array_module
-from ..kernels.indexing import equals, may_look, outside
+from ..kernels.labels import equals, may_look, outside
 from .activation import softplus
 from .arithmetic import where
 from .checks import (

@@ -16,7 +16,7 @@ from ..backend import get_array_module, is_cupy
 from .arithmetic import check_compiled
 from .cuda import launch, twin
 from .elementary import exp, log1p
-from .indexing import equals
+from .labels import equals
 
 # As an integer of as many bits, with all but the sign turned over where it is negative, a
 # floating number has the place among others that it has as a number, and NaN comes last of all (or

@@ -5,10 +5,10 @@ import math
 import numpy as np
 from numba import njit
 
-from ..backend import StandIn, get_array_module, is_cupy
-from ..config import config
+from ..backend import StandIn, get_array_module
 from .arithmetic import compiled, run, runnable
 from .cuda import launch, twin
+from .labels import equals, may_look
 
 
 @njit(cache=True)
@@ -138,17 +138,17 @@ def gather(ids, table, ignore=None):
         if wrong >= 0:
             raise _out_of_range(ids[wrong], table)
         return y
-    blind = is_cupy(table) and not config.debug
-    if (blind or isinstance(ids, StandIn)) and runnable(table):
+    look = may_look(table)
+    if (not look or isinstance(ids, StandIn)) and runnable(table):
         outputs = [((ids.size, table.shape[1]), table.dtype)]
         settings = ignore is not None, ignore or 0
         # A table with as many rows as there are ids would be taken for a part of the batch.
         by_rows = len(table) != ids.size
         return run(gather_rows, (ids, table), outputs, settings, by_rows)[0]
     xp = get_array_module(table)
-    kept = xp.ones(ids.shape, bool) if ignore is None else ids != ignore
+    kept = xp.ones(ids.shape, bool) if ignore is None else ~equals(ids, ignore)
     wrong = kept & ((ids < 0) | (ids >= len(table)))
-    if not blind and wrong.any():
+    if look and wrong.any():
         raise _out_of_range(int(ids[wrong][0]), table)
     y = np.where(kept[:, None], table[np.where(kept & ~wrong, ids, 0)], 0)
     return np.where(wrong[:, None], math.nan, y)
