@@ -3,7 +3,8 @@
 The first step of training takes longer than later ones: code is loaded, and compiled. What it
 takes beyond a later one is measured in two processes, one after the other: the first finds none
 of the scans compiled that ``dynet.scan`` keeps on disk, the second finds what the first has left.
-The kernels that are compiled once for all of dynet are there in both, if dynet has run before.
+The kernels that Numba compiles once for all of dynet are there in both, if dynet has run before;
+those that CuPy builds for a GPU are not there in the first.
 """
 
 import json
@@ -58,7 +59,8 @@ def in_two_processes(module: str, *options: str) -> dict[str, Any]:
         of the second process, with ``peak_of_first`` of the first one.
     """
     with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"DYNET_SCAN_CACHE": folder}
+        caches = {"DYNET_SCAN_CACHE": folder, "CUPY_CACHE_DIR": os.path.join(folder, "cupy")}
+        environment = os.environ | caches
         command = [sys.executable, "-m", module, *options]
         first, second = [json.loads(_output_of(command, environment)) for _ in range(2)]
     return {

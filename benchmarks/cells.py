@@ -12,13 +12,15 @@ by a jitted ``lax.scan`` in JAX. All start from the same weights and see the sam
 before anything is timed, it is checked that they compute the same loss and gradients. They are
 timed in one process in turn, on the same cores (see ``benchmarks.irnn``); the tables give medians.
 What the first sweep takes beyond a later one is measured in fresh processes (``benchmarks.alone``).
+On a GPU, ``--device cuda:0``, see also ``benchmarks.gpu``.
 """
 
 import argparse
 import json
 from functools import partial
+from pathlib import Path
 
-from . import alone, common
+from . import alone, common, gpu
 from .contenders import check_gradients, load
 from .contenders.cells import OWN, PEERS, SHAPES, make_task
 
@@ -27,12 +29,9 @@ PLACES = OWN | PEERS
 
 
 def build(name, cell, args):
-    """A contender with its batch, or ``None`` if its framework is not installed."""
-    cls = load(name, PLACES)
-    if cls is None:
-        return None
+    """A contender with its batch."""
     task = make_task(cell, args.steps, args.batch, args.features, args.hidden)
-    contender = cls(cell, task.weights, args.threads)
+    contender = load(name, PLACES)(cell, task.weights, args.device, args.threads)
     return contender, contender.prepare(task.init, task.xs, task.targets)
 
 
@@ -43,7 +42,9 @@ def measure_times(built, cell, args):
     loss, _ = check_gradients(contenders, batches)
     print(f"Checked: {cell} has the same loss ({loss:.6f}) and gradients: {', '.join(contenders)}")
     turns = {
-        name: partial(common.seconds_in_a_row, contender.sweep, batches[name])
+        name: common.turn(
+            partial(contender.sweep, batches[name]), contender.wait, gpu.in_a_row(args.device)
+        )
         for name, contender in contenders.items()
     }
     common.interleave(turns, args.warmup)
@@ -54,12 +55,18 @@ def measure_times(built, cell, args):
 def measure_alone(name, cell, args):
     """In this process, which does nothing else: the first sweep, and memory."""
 
-    def sweep():
+    def step():
+        gpu.those_that_run([name], PLACES, args.device)
         contender, batch = build(name, cell, args)
         common.limit_thread_pools(args.threads)
-        return partial(contender.sweep, batch)
 
-    return alone.measure(sweep)
+        def sweep():
+            contender.sweep(batch)
+            contender.wait()
+
+        return sweep
+
+    return alone.measure(step)
 
 
 def measure(cell, names, args):
@@ -100,8 +107,8 @@ def report(results, names, args):
         rows_of_memory.append([cell, *[common.megabytes(n) for n in memory]])
     common.print_table(
         f"Forward and backward of {args.steps} steps, batch {args.batch}, features "
-        f"{args.features}, hidden {args.hidden}, float32, {args.threads} threads; ms, medians of "
-        f"{args.batches}",
+        f"{args.features}, hidden {args.hidden}, float32, {args.device}, {args.threads} threads; "
+        f"ms, medians of {args.batches} turns",
         ["", *names, *[f"{name} / dynet-scan" for name in others]],
         rows,
     )
@@ -117,7 +124,7 @@ def report(results, names, args):
     )
 
 
-SHARED_OPTIONS = ("steps", "batch", "features", "hidden", "threads")
+SHARED_OPTIONS = ("steps", "batch", "features", "hidden", "device", "threads")
 
 
 def parse():
@@ -131,15 +138,17 @@ def parse():
     parser.add_argument("--hidden", type=int, default=100)
     parser.add_argument("--batches", type=int, default=30, help="to time, of each contender")
     parser.add_argument("--warmup", type=int, default=3, help="batches before those")
+    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=common.available_cores())
     parser.add_argument("--peers", default=",".join(PEERS), help="some of these, or none")
     parser.add_argument("--only", default=",".join(CELLS), help="some of these")
-    parser.add_argument("--json", default=common.RESULTS / "cells.json", help="file to write")
+    parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--alone", choices=PLACES, help=argparse.SUPPRESS)
     args = parser.parse_args()
     none = args.peers == "none"
     args.peers = [] if none else common.chosen(parser, "--peers", args.peers, PEERS)
     args.only = common.chosen(parser, "--only", args.only, CELLS)
+    args.json = args.json or common.RESULTS / gpu.results_name("cells", args.device)
     return args
 
 
@@ -147,18 +156,17 @@ def main():
     """Measure, print the tables, write the file."""
     args = parse()
     common.keep_to_cores(args.threads)
+    args.device = gpu.require(args.device)
     if args.alone:
         print(json.dumps(measure_alone(args.alone, args.only[0], args)))
         return
     load_at_start = common.load_at_start()
-    names = [name for name in (*OWN, *args.peers) if load(name, PLACES) is not None]
-    skipped = [name for name in args.peers if name not in names]
+    names, skipped = gpu.those_that_run((*OWN, *args.peers), PLACES, args.device)
     results = {cell: measure(cell, names, args) for cell in args.only}
     report(results, names, args)
-    if skipped:
-        print(f"\nskipped, not installed: {', '.join(skipped)}")
+    common.print_skipped(skipped)
     settings = {key: getattr(args, key) for key in (*SHARED_OPTIONS, "batches", "warmup")}
-    settings["load_at_start"] = load_at_start
+    settings |= {"in_a_row": gpu.in_a_row(args.device), "load_at_start": load_at_start}
     common.write_json(args.json, settings, {"skipped": skipped, "cells": results})
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from . import gpu
+
 try:
     import resource
 except ImportError:  # Windows
@@ -124,9 +126,43 @@ def seconds(f: Callable, *args: Any) -> float:
     return time.perf_counter() - start
 
 
-def seconds_in_a_row(f: Callable, *args: Any) -> float:
-    """How long a call takes that follows upon others; see ``last_in_a_row``."""
-    return last_in_a_row(lambda: seconds(f, *args))
+def turn(step: Callable, wait: Callable, calls: int = 1) -> Callable:
+    """A measurement of how long a step takes that follows upon others; see ``last_in_a_row``.
+
+    Args:
+        step: is called again and again.
+        wait: returns when a device has done what it was given.
+        calls: how many steps are timed together, up to when the device has done them.
+    """
+
+    def run():
+        for _ in range(calls):
+            step()
+        wait()
+
+    return lambda: last_in_a_row(lambda: seconds(run)) / calls
+
+
+def turn_that_lasts(step: Callable, wait: Callable, shortest: float) -> Callable:
+    """The same of a short step, timed together with as many more as last so long, in seconds."""
+
+    def once():
+        step()
+        wait()
+
+    once()
+    calls = max(1, int(shortest / seconds(once)))
+
+    def run():
+        for _ in range(calls):
+            step()
+        wait()
+
+    def turn():
+        once()  # so that the caches hold what is this contender's, and its threads are awake
+        return seconds(run) / calls
+
+    return turn
 
 
 def last_in_a_row(measure: Callable) -> Any:
@@ -219,6 +255,12 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]
         print("  ".join([first.ljust(widths[0]), *cells]))
 
 
+def print_skipped(skipped: Iterable[str]) -> None:
+    """Say which contenders were left out, and why, where there are such."""
+    for contender in skipped:
+        print(f"\nskipped: {contender}")
+
+
 def machine() -> dict[str, Any]:
     """What the measurement ran on."""
     model = platform.processor()
@@ -250,9 +292,10 @@ def versions(*packages: str) -> dict[str, str | None]:
 
 def write_json(path: str | Path, settings: dict[str, Any], results: dict[str, Any]) -> None:
     """Write the results, with what one must know to judge them."""
+    device = settings.get("device", "cpu")
     record = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine(),
+        "machine": machine() if device == "cpu" else machine() | {"gpu": gpu.description(device)},
         "versions": versions("dynet", "numpy", "numba", "torch", "jax", "jaxlib"),
         "settings": settings,
         **results,

@@ -29,9 +29,19 @@ SIZE = (100, 32, 128, 128)  # steps, batch, input, hidden
 def backward(contender, batch):
     """The seconds that a backward takes, and then those of asking for the table's gradient."""
     loss = contender.loss(batch)
-    seconds = common.seconds(loss.backward)
+    contender.wait()
+
+    def sweep():
+        loss.backward()
+        contender.wait()
+
+    def ask():
+        _ = table.grad
+        contender.wait()
+
+    seconds = common.seconds(sweep)
     table = contender.parameters.get("table")
-    return seconds, 0.0 if table is None else common.seconds(lambda: table.grad)
+    return seconds, 0.0 if table is None else common.seconds(ask)
 
 
 def measure_network(network, args):
@@ -39,7 +49,9 @@ def measure_network(network, args):
     weights, *data = make_task(network, *SIZE, args.words)
     names = [name for name in EMBEDDING_PLACES if name.startswith(("dynet", *args.peers))]
     made = {
-        (name, given): load(name, EMBEDDING_PLACES)(network, weights, args.threads, given)
+        (name, given): load(name, EMBEDDING_PLACES)(
+            network, weights, args.device, args.threads, given
+        )
         for name in names
         for given in GIVEN
     }
@@ -93,7 +105,8 @@ def report(results, args):
     steps, batch, features, hidden = SIZE
     common.print_table(
         f"Backward with an embedding of {args.words:,} words, {steps} steps, batch {batch}, input "
-        f"{features}, hidden {hidden}, {args.threads} threads; ms, medians of {args.batches}",
+        f"{features}, hidden {hidden}, {args.device}, {args.threads} threads; ms, medians of "
+        f"{args.batches}",
         ["", *GIVEN, "share of the table", "with its input's", "as an array, ms"],
         rows,
     )

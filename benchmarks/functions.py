@@ -4,19 +4,19 @@ Run from the repository's root::
 
     python -m benchmarks.functions
     python -m benchmarks.functions --only softmax_cross_entropy,layer_normalization --threads 2
+    python -m benchmarks.functions --device cuda:0
 
 The functions and their inputs are those of the table of tests (``tests/table``), in float32, at
 the sizes that are asked for. A figure is the time of one call that records, one backward sweep
 from a gradient given, and freeing the record; of the forward alone, where there is no gradient.
 The contenders take turns within one process, on one core unless told otherwise; a turn is as many
 calls as fit into a few milliseconds, after one that does not count; the figure is the median
-turn's.
+turn's. Of a function that some contender lacks on a GPU it is said why, and the others go on.
 """
 
 import argparse
 import importlib.util
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +24,8 @@ import numpy as np
 
 import dynet
 
-from . import common
+from . import common, gpu
+from .contenders.with_dynet import wait_for
 
 TESTS = Path(__file__).parents[1] / "tests"
 TURN = 0.003  # seconds
@@ -63,11 +64,11 @@ def inputs_of(row, sizes):
     return found
 
 
-def dynet_call(function, arrays) -> Callable:
+def dynet_call(function, arrays, device) -> Callable:
     """One call and one sweep in dynet."""
-    xs = [dynet.Variable(a) for a in arrays]
+    xs = [dynet.Variable(device.send(a)) for a in arrays]
     ys = function(*xs)
-    seeds = [np.ones(y.shape, y.dtype) for y in (ys if isinstance(ys, tuple) else (ys,))]
+    seeds = [device.xp.ones(y.shape, y.dtype) for y in (ys if isinstance(ys, tuple) else (ys,))]
 
     def call():
         ys = function(*xs)
@@ -85,9 +86,11 @@ def dynet_call(function, arrays) -> Callable:
     return call
 
 
-def torch_call(torch, function, arrays) -> Callable:
+def torch_call(torch, function, arrays, device) -> Callable:
     """One call and one sweep in PyTorch."""
-    tensors = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+    tensors = [
+        torch.tensor(a, device=device.name, requires_grad=a.dtype.kind == "f") for a in arrays
+    ]
     leaves = [t for t in tensors if t.requires_grad]
     ys = function(*tensors)
     seeds = [torch.ones_like(y) for y in (ys if isinstance(ys, (tuple, list)) else (ys,))]
@@ -104,41 +107,36 @@ def torch_call(torch, function, arrays) -> Callable:
     return call
 
 
-def turn(call) -> Callable:
-    """A turn of as many calls as fit into one, which tells the seconds of each."""
-    call()
-    start = time.perf_counter()
-    call()
-    calls = max(1, int(TURN / (time.perf_counter() - start)))
+def contenders_of(row, arrays, device, torch, skipped):
+    """The turns of whoever has this function; to ``skipped`` is added who fails on a GPU, and why.
 
-    def run():
-        call()  # so that the caches hold what is this contender's, and its threads are awake
-        start = time.perf_counter()
-        for _ in range(calls):
-            call()
-        return (time.perf_counter() - start) / calls
-
-    return run
-
-
-def contenders_of(row, arrays, torch):
-    """The turns of whoever has this function."""
-    turns = {"dynet": turn(dynet_call(row.function, arrays))}
+    Whether a function of PyTorch's exists there is not known before it is tried, and should not
+    end a measurement of hundreds.
+    """
+    makers = {"dynet": lambda: dynet_call(row.function, arrays, device)}
     if row.composed is not None:
-        turns["composed"] = turn(dynet_call(row.composed, arrays))
+        makers["composed"] = lambda: dynet_call(row.composed, arrays, device)
     if torch is not None and row.torch is not None:
-        turns["torch"] = turn(torch_call(torch, row.torch, arrays))
+        makers["torch"] = lambda: torch_call(torch, row.torch, arrays, device)
+    turns = {}
+    for name, make in makers.items():
+        try:
+            turns[name] = common.turn_that_lasts(make(), lambda: wait_for(device), TURN)
+        except Exception as error:
+            if device.name == "cpu":
+                raise
+            skipped.append(f"{row.name} in {name}: {type(error).__name__}: {error}")
     return turns
 
 
-def measure(rows, sizes, rounds, threads, torch):
+def measure(rows, sizes, rounds, threads, device, torch, skipped):
     """Microseconds by row, label and contender."""
     # On one core nobody has threads that spin on into the next one's turn.
     pause = common.PAUSE if threads > 1 else 0
     results = {}
     for row in rows:
         for label, arrays in inputs_of(row, sizes).items():
-            turns = contenders_of(row, arrays, torch)
+            turns = contenders_of(row, arrays, device, torch, skipped)
             common.interleave(turns, 2, pause)
             times = common.interleave(turns, rounds, pause)
             results.setdefault(row.name, {})[label] = {
@@ -147,20 +145,20 @@ def measure(rows, sizes, rounds, threads, torch):
     return results
 
 
-def report(results, threads):
+def report(results, device, threads):
     """Print a line for every function and size."""
     lines = []
     for name, by_label in results.items():
         for label, by_contender in by_label.items():
             median = {c: by_contender[c]["median"] if c in by_contender else None for c in COLUMNS}
             ratios = [
-                None if median[c] is None else median["dynet"] / median[c]
+                None if None in (median["dynet"], median[c]) else median["dynet"] / median[c]
                 for c in ("torch", "composed")
             ]
             cells = [common.number(median[c]) for c in COLUMNS]
             lines.append([name, label, *cells, *[common.number(r, 2) for r in ratios]])
     common.print_table(
-        f"Forward and backward, float32, {threads} thread{'s' * (threads > 1)}, medians",
+        f"Forward and backward, float32, {device}, {threads} thread{'s' * (threads > 1)}, medians",
         ["us", "size", *COLUMNS, "dynet / torch", "dynet / composed"],
         lines,
     )
@@ -177,11 +175,14 @@ def main():
     parser.add_argument("--sizes", default="128x1000,16x10", help="rows x columns")
     parser.add_argument("--only", help="names of functions; all by default")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each contender")
+    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--peers", default="torch", choices=["torch", "none"])
-    parser.add_argument("--json", default=common.RESULTS / "functions.json", help="file to write")
+    parser.add_argument("--json", help="file to write")
     args = parser.parse_args()
+    path = args.json or common.RESULTS / gpu.results_name("functions", args.device)
     common.keep_to_cores(args.threads)
+    args.device = gpu.require(args.device)
     load_at_start = common.load_at_start()
     sizes = [tuple(int(n) for n in size.split("x")) for size in args.sizes.split(",")]
     rows = rows_to_measure(table_of_tests())
@@ -192,20 +193,17 @@ def main():
             parser.error(f"--only: the table has no function called {', '.join(sorted(unknown))}")
         rows = [row for row in rows if row.name.partition(":")[0] in names]
 
-    torch = None
-    if args.peers == "torch":
-        try:
-            import torch  # only where it is installed and asked for
-        except ModuleNotFoundError:
-            print("skipped, not installed: torch")
-        else:
-            torch.set_num_threads(args.threads)
+    torch, skipped = gpu.torch_for(args.device) if args.peers == "torch" else (None, [])
+    if torch is not None:
+        torch.set_num_threads(args.threads)
     common.limit_thread_pools(args.threads)
-    results = measure(rows, sizes, args.rounds, args.threads, torch)
-    report(results, args.threads)
-    settings = {"rounds": args.rounds, "threads": args.threads, "load_at_start": load_at_start}
-    skipped = ["torch"] if torch is None and args.peers == "torch" else []
-    common.write_json(args.json, settings, {"skipped": skipped, "functions": results})
+    device = dynet.get_device(args.device)
+    results = measure(rows, sizes, args.rounds, args.threads, device, torch, skipped)
+    report(results, args.device, args.threads)
+    common.print_skipped(skipped)
+    settings = {"rounds": args.rounds, "device": args.device, "threads": args.threads}
+    settings["load_at_start"] = load_at_start
+    common.write_json(path, settings, {"skipped": skipped, "functions": results})
 
 
 if __name__ == "__main__":

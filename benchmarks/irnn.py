@@ -5,6 +5,7 @@ Run from the repository's root::
     python -m benchmarks.irnn
     python -m benchmarks.irnn --batches 20 --peers torch
     python -m benchmarks.irnn --epoch-of 8000 --data FOLDER_WITH_MNIST
+    python -m benchmarks.irnn --device cuda:0
 
 A step is forward, backward, clipping the gradient to a global norm of 1, and an SGD update, in
 float32. All contenders (see ``benchmarks.contenders``) start from the same weights and see the
@@ -28,18 +29,25 @@ the first step; so the same is also said of the steps after the first.
 *An epoch*, of ``--epoch-of`` images of MNIST in ``--data``, read pixel by pixel, is trained with
 ``dynet.scan`` and with PyTorch's loop, which take turns of a few batches. It contains cutting the
 batches out of the images; what is compiled was compiled before.
+
+*On a GPU* (``--device cuda:0``) batches of 16 and of 512 are measured, a file for each; ``nn.RNN``
+is cuDNN's there. How time is taken there, and in which precision all compute, is said in
+``benchmarks.gpu``; memory is the host's there too.
 """
 
 import argparse
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 
-from . import alone, common
+from . import alone, common, gpu
 from .contenders import OWN, PEERS, check_same, load, make_batch, make_weights
 
+PLACES = OWN | PEERS
 IMAGES = 60_000  # in an epoch of MNIST
+BATCHES_ON_GPU = 20  # to time of each contender, which are many more steps
 BATCHES_IN_A_ROW = 25  # of an epoch that is timed, until it is another's turn
 # Small enough for the weights to stay where the numbers are ordinary ones.
 RATE = 1e-4
@@ -47,9 +55,8 @@ DIFFERENT_BATCHES = 4
 
 
 def build(name, args):
-    """A contender, or ``None`` if its framework is not installed."""
-    cls = load(name)
-    return cls and cls(make_weights(args.hidden), RATE, args.device, args.threads)
+    """A contender."""
+    return load(name)(make_weights(args.hidden), RATE, args.device, args.threads)
 
 
 def measure_times(contenders, args):
@@ -63,9 +70,9 @@ def measure_times(contenders, args):
     check_same(contenders, {name: own[0] for name, own in prepared.items()}, RATE)
 
     def turn_of(name):
-        contender, own = contenders[name], prepared[name]
-        turns = itertools.cycle(own)
-        return lambda: common.seconds_in_a_row(contender.train, next(turns))
+        contender, own = contenders[name], itertools.cycle(prepared[name])
+        calls = gpu.in_a_row(args.device)
+        return common.turn(lambda: contender.train(next(own)), contender.wait, calls)
 
     turns = {name: turn_of(name) for name in contenders}
     common.interleave(turns, args.warmup)
@@ -77,10 +84,16 @@ def measure_alone(name, args):
     """In this process, which does nothing else: the first step of training, and memory."""
 
     def step_of_training():
+        gpu.those_that_run([name], PLACES, args.device)
         contender = build(name, args)
         common.limit_thread_pools(args.threads)
         batch = contender.prepare(*make_batch(args.steps, args.batch, np.random.default_rng(1)))
-        return lambda: contender.train(batch)
+
+        def step():
+            contender.train(batch)
+            contender.wait()
+
+        return step
 
     return alone.measure(step_of_training)
 
@@ -99,6 +112,7 @@ def measure_epoch(contenders, images, labels, args):
         def run():
             for start in itertools.islice(starts, BATCHES_IN_A_ROW):
                 train(contender, order[start : start + args.batch])
+            contender.wait()
 
         def turn():
             return common.seconds(run)
@@ -152,7 +166,7 @@ def report(results, args):
         )
     common.print_table(
         f"IRNN, {args.steps} steps, batch {args.batch}, hidden {args.hidden}, float32, "
-        f"{args.device}, {args.threads} threads; {args.batches} batches each",
+        f"{args.device}, {args.threads} threads; {args.batches} turns each",
         [
             "",
             "ms per batch",
@@ -177,6 +191,8 @@ def report(results, args):
 
 def report_epoch(seconds, args):
     """Print how long an epoch took, and the ratio."""
+    if args.device != "cpu":
+        return
     if not seconds:
         print(f"\nAn epoch of {args.epoch_of:,} images: skipped, no --data with MNIST's files")
         return
@@ -198,42 +214,60 @@ def parse():
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.irnn", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", help="one size or several; 16, and on a GPU 16,512")
     parser.add_argument("--hidden", type=int, default=100)
     parser.add_argument("--steps", type=int, default=784)
-    parser.add_argument("--batches", type=int, default=60, help="to time, of each contender")
+    parser.add_argument("--batches", type=int, help="to time, of each contender; 60, on a GPU 20")
     parser.add_argument("--warmup", type=int, default=5, help="batches before those")
     parser.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=common.available_cores())
     parser.add_argument("--peers", default=",".join(PEERS), help="some of these, or none")
     parser.add_argument("--data", help="folder with MNIST's IDX files, to time an epoch")
     parser.add_argument("--epoch-of", type=int, default=8000, help="images in that epoch")
-    parser.add_argument("--json", default=common.RESULTS / "irnn.json", help="file to write")
+    parser.add_argument("--json", type=Path, help="file to write; of each size if there are more")
     parser.add_argument("--alone", choices=[*OWN, *PEERS], help=argparse.SUPPRESS)
     args = parser.parse_args()
     none = args.peers == "none"
     args.peers = [] if none else common.chosen(parser, "--peers", args.peers, PEERS)
-    if args.data and args.device != "cpu":
+    on_cpu = args.device == "cpu"
+    if args.data and not on_cpu:
         parser.error(f"--data: an epoch is timed on the CPU only, got --device {args.device}")
+    sizes = (args.batch or ("16" if on_cpu else "16,512")).split(",")
+    if not all(size.isdecimal() and int(size) for size in sizes):
+        parser.error(f"--batch: got {args.batch!r}, expected sizes like 16 or 16,512")
+    args.batch = [int(size) for size in sizes]
+    args.batches = args.batches or (60 if on_cpu else BATCHES_ON_GPU)
+    args.json = args.json or common.RESULTS / gpu.results_name("irnn", args.device)
     return args
 
 
+def of_each_size(args):
+    """The command line of each size of a batch."""
+    for size in args.batch:
+        path = args.json
+        if len(args.batch) > 1:
+            path = path.with_stem(f"{path.stem}_batch_{size}")
+        yield argparse.Namespace(**vars(args) | {"batch": size, "json": path})
+
+
 def main():
-    """Measure, print the tables, write the file."""
+    """Measure, print the tables, write the files."""
     args = parse()
     common.keep_to_cores(args.threads)
+    args.device = gpu.require(args.device)
     if args.alone:
-        print(json.dumps(measure_alone(args.alone, args)))
+        print(json.dumps(measure_alone(args.alone, next(of_each_size(args)))))
         return
     images = images_of(args) if args.data else None
     load_at_start = common.load_at_start()
-    own = list(OWN)
-    if args.device != "cpu":
-        own.remove("dynet-scan")
-        print("left out: dynet-scan, which compiles for the CPU only\n")
-    built = {name: build(name, args) for name in (*own, *args.peers)}
-    skipped = [name for name, contender in built.items() if contender is None]
-    contenders = {name: contender for name, contender in built.items() if contender is not None}
+    names, skipped = gpu.those_that_run((*OWN, *args.peers), PLACES, args.device)
+    for of_size in of_each_size(args):
+        measure(names, skipped, images, load_at_start, of_size)
+
+
+def measure(names, skipped, images, load_at_start, args):
+    """The same for one size of a batch."""
+    contenders = {name: build(name, args) for name in names}
     common.limit_thread_pools(args.threads)
     times = measure_times(contenders, args)
     epoch = {}
@@ -254,14 +288,13 @@ def main():
     for result in results.values():
         result["memory"]["above_bare"] = bare and result["memory"]["peak"] - bare
         result["times_that_of"] = {
-            name: result["ms"]["median"] / results[name]["ms"]["median"] for name in own
+            name: result["ms"]["median"] / results[name]["ms"]["median"] for name in OWN
         }
     report(results, args)
     report_epoch(epoch, args)
-    if skipped:
-        print(f"\nskipped, not installed: {', '.join(skipped)}")
+    common.print_skipped(skipped)
     settings = {key: getattr(args, key) for key in (*SHARED_OPTIONS, "batches", "warmup")}
-    settings["load_at_start"] = load_at_start
+    settings |= {"in_a_row": gpu.in_a_row(args.device), "load_at_start": load_at_start}
     found = {"skipped": skipped, "contenders": results}
     if epoch:
         found["epoch"] = {"images": args.epoch_of, "seconds": epoch}

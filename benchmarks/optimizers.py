@@ -4,6 +4,7 @@ Run from the repository's root::
 
     python -m benchmarks.optimizers
     python -m benchmarks.optimizers --only SGD,Adam --threads 2 --rounds 30
+    python -m benchmarks.optimizers --device cuda:0
 
 *Updates.* Each optimizer moves parameters of float32 whose gradients are there: one array, the
 layers of a perceptron, or many small matrices, of as many numbers in all. PyTorch has several
@@ -20,7 +21,6 @@ as many updates as fit into a few milliseconds, after one that does not count.
 
 import argparse
 import os
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -28,7 +28,8 @@ import numpy as np
 import dynet
 import dynet.links as L
 
-from . import common
+from . import common, gpu
+from .contenders.with_dynet import wait_for
 
 TURN = 0.02  # seconds
 IDS = 1000  # how many rows of a table a batch looks up
@@ -76,21 +77,21 @@ def filled(shapes):
 # -- updates ----------------------------------------------------------------------------------
 
 
-def dynet_update(name, shapes) -> Callable:
+def dynet_update(name, shapes, device) -> Callable:
     """An update of parameters of some shapes by an optimizer of dynet, as it is by default."""
     link = dynet.Link()
     with link.init_scope():
         for i, (W, gW) in enumerate(zip(filled(shapes), filled(shapes), strict=True)):
             setattr(link, f"p{i}", dynet.Parameter(W))
             getattr(link, f"p{i}").grad = gW
-    return getattr(dynet.optimizers, name)().setup(link).update
+    return getattr(dynet.optimizers, name)().setup(link.to_device(device)).update
 
 
-def torch_updates(torch, name, settings, shapes) -> dict[str, Callable]:
+def torch_updates(torch, name, settings, shapes, device) -> dict[str, Callable]:
     """The same in PyTorch, in each of its ways."""
-    tensors = [torch.tensor(W, requires_grad=True) for W in filled(shapes)]
+    tensors = [torch.tensor(W, device=device.name, requires_grad=True) for W in filled(shapes)]
     for tensor, gW in zip(tensors, filled(shapes), strict=True):
-        tensor.grad = torch.tensor(gW)
+        tensor.grad = torch.tensor(gW, device=device.name)
     ways = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
     updates = {}
     for way, option in ways.items():
@@ -110,39 +111,29 @@ def torch_updates(torch, name, settings, shapes) -> dict[str, Callable]:
     return updates
 
 
-def turn_of(update) -> Callable:
-    """A turn: milliseconds per update."""
-
-    def turn():
-        update()
-        calls, start = 0, time.perf_counter()
-        while True:
-            update()
-            calls += 1
-            passed = time.perf_counter() - start
-            if passed > TURN:
-                return 1000 * passed / calls
-
-    return turn
+def turn_of(update, device) -> Callable:
+    """A turn: seconds per update."""
+    return common.turn_that_lasts(update, lambda: wait_for(device), TURN)
 
 
 def measure(turns, rounds):
     common.interleave(turns, 1)
     common.settle()
-    return {name: common.summary(ms) for name, ms in common.interleave(turns, rounds).items()}
+    times = common.interleave(turns, rounds)
+    return {name: common.summary([1e3 * s for s in seconds]) for name, seconds in times.items()}
 
 
-def measure_updates(names, size, rounds, torch):
+def measure_updates(names, size, rounds, device, torch):
     """By optimizer and arrays, what an update takes in dynet and in each way of PyTorch's."""
     results = {}
     for name in names:
         for label, shapes in shapes_of(size).items():
             if label != "one array" and name not in PROMISED:
                 continue
-            turns = {"dynet": turn_of(dynet_update(name, shapes))}
+            turns = {"dynet": turn_of(dynet_update(name, shapes, device), device)}
             if torch is not None and OPTIMIZERS[name]:
-                for way, update in torch_updates(torch, *OPTIMIZERS[name], shapes).items():
-                    turns[way] = turn_of(update)
+                ways = torch_updates(torch, *OPTIMIZERS[name], shapes, device)
+                turns |= {way: turn_of(update, device) for way, update in ways.items()}
             results.setdefault(name, {})[label] = with_ratio(measure(turns, rounds))
     return results
 
@@ -156,7 +147,7 @@ def with_ratio(times):
     return {**times, "best": best, "ratio": times["dynet"]["median"] / times[best]["median"]}
 
 
-def report_updates(results, size, threads, rounds):
+def report_updates(results, size, where, rounds):
     rows = []
     for name, by_label in results.items():
         for label, times in by_label.items():
@@ -168,7 +159,7 @@ def report_updates(results, size, threads, rounds):
                 cells += ["-"] * 3
             rows.append(cells)
     common.print_table(
-        f"Updates of {size:,} parameters on {threads} core(s), ms, medians of {rounds} turns",
+        f"Updates of {size:,} parameters, {where}, ms, medians of {rounds} turns",
         ["optimizer", "arrays", "dynet", "PyTorch", "by", "dynet / PyTorch"],
         rows,
     )
@@ -177,18 +168,18 @@ def report_updates(results, size, threads, rounds):
 # -- a large table ----------------------------------------------------------------------------
 
 
-def dynet_table(rows, ids) -> Callable:
+def dynet_table(rows, ids, device) -> Callable:
     """Forward, backward and update of a table in dynet."""
-    link = L.EmbedID(rows, WIDTH)
+    link, ids = L.EmbedID(rows, WIDTH).to_device(device), device.send(ids)
     optimizer = dynet.optimizers.SGD(lr=1e-3).setup(link)
     return lambda: optimizer.update(lambda: link(ids).sum())
 
 
-def torch_table(torch, rows, ids) -> Callable:
+def torch_table(torch, rows, ids, device) -> Callable:
     """The same in PyTorch."""
-    link = torch.nn.Embedding(rows, WIDTH, sparse=True)
+    link = torch.nn.Embedding(rows, WIDTH, sparse=True, device=device.name)
     optimizer = torch.optim.SGD(link.parameters(), lr=1e-3)
-    ids = torch.tensor(ids)
+    ids = torch.tensor(ids, device=device.name)
 
     def step():
         optimizer.zero_grad()
@@ -198,14 +189,14 @@ def torch_table(torch, rows, ids) -> Callable:
     return step
 
 
-def measure_tables(rows, rounds, torch):
+def measure_tables(rows, rounds, device, torch):
     """By length of the table, what a step takes."""
     turns = {}
     for n in rows:
         ids = np.random.default_rng(0).integers(n, size=IDS)
-        turns[f"{n:,} dynet"] = turn_of(dynet_table(n, ids))
+        turns[f"{n:,} dynet"] = turn_of(dynet_table(n, ids, device), device)
         if torch is not None:
-            turns[f"{n:,} torch"] = turn_of(torch_table(torch, n, ids))
+            turns[f"{n:,} torch"] = turn_of(torch_table(torch, n, ids, device), device)
     times = measure(turns, rounds)
     results = {}
     for label, summary in times.items():
@@ -214,7 +205,7 @@ def measure_tables(rows, rounds, torch):
     return results
 
 
-def report_tables(results, threads, rounds):
+def report_tables(results, where, rounds):
     rows = []
     for n, times in results.items():
         cells = [n, common.number(times["dynet"]["median"], 3), "-", "-"]
@@ -223,8 +214,8 @@ def report_tables(results, threads, rounds):
             cells[3] = f"{times['dynet']['median'] / times['torch']['median']:.2f}"
         rows.append(cells)
     common.print_table(
-        f"SGD on a table of vectors of {WIDTH}, {IDS:,} looked up, on {threads} core(s): forward, "
-        f"backward, update, ms, medians of {rounds} turns",
+        f"SGD on a table of vectors of {WIDTH}, {IDS:,} looked up, {where}: forward, backward, "
+        f"update, ms, medians of {rounds} turns",
         ["rows", "dynet", "PyTorch", "dynet / PyTorch"],
         rows,
     )
@@ -240,43 +231,43 @@ def main():
     parser.add_argument("--size", type=int, default=10_000_000, help="parameters in all")
     parser.add_argument("--rows", default="1000000,10000", help="of the tables")
     parser.add_argument("--only", default=",".join(OPTIMIZERS), help="optimizers, by name")
-    parser.add_argument(
-        "--threads", default=",".join(map(str, sorted({1, cores}))), help="cores, one after another"
-    )
+    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:N")
+    parser.add_argument("--threads", help="numbers of cores; 1 and all, with a GPU all")
     parser.add_argument("--peers", default="torch", choices=["torch", "none"])
-    parser.add_argument("--json", default=common.RESULTS / "optimizers.json", help="file to write")
+    parser.add_argument("--json", help="file to write")
     args = parser.parse_args()
     names = args.only.split(",")
     for name in names:
         if name not in OPTIMIZERS:
             parser.error(f"--only: got {name!r}, expected some of {', '.join(OPTIMIZERS)}")
+    path = args.json or common.RESULTS / gpu.results_name("optimizers", args.device)
+    args.device = gpu.require(args.device)
+    device = dynet.get_device(args.device)
     load_at_start = common.load_at_start()
-    torch, skipped = None, []
-    if args.peers == "torch":
-        try:
-            import torch  # only where it is installed and asked for
-        except ModuleNotFoundError:
-            skipped.append("torch")
-            print("skipped, not installed: torch")
+    torch, skipped = gpu.torch_for(args.device) if args.peers == "torch" else (None, [])
+    common.print_skipped(skipped)
 
     updates, tables = {}, {}
     all_cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    counts = sorted(map(int, args.threads.split(",")))
+    least = 1 if args.device == "cpu" else cores
+    counts = sorted(map(int, args.threads.split(",")) if args.threads else {least, cores})
     for threads in counts:
         if all_cores:
             os.sched_setaffinity(0, sorted(all_cores)[:threads])
         common.limit_thread_pools(threads)
         if torch is not None:
             torch.set_num_threads(threads)
-        updates[threads] = measure_updates(names, args.size, args.rounds, torch)
-        report_updates(updates[threads], args.size, threads, args.rounds)
-        tables[threads] = measure_tables(map(int, args.rows.split(",")), args.rounds, torch)
-        report_tables(tables[threads], threads, args.rounds)
+        where = f"{args.device}, on {threads} core(s)"
+        updates[threads] = measure_updates(names, args.size, args.rounds, device, torch)
+        report_updates(updates[threads], args.size, where, args.rounds)
+        rows = map(int, args.rows.split(","))
+        tables[threads] = measure_tables(rows, args.rounds, device, torch)
+        report_tables(tables[threads], where, args.rounds)
 
-    settings = {"rounds": args.rounds, "size": args.size, "threads": counts}
+    settings = {"rounds": args.rounds, "size": args.size, "device": args.device, "threads": counts}
     settings |= {"ids": IDS, "width": WIDTH, "load_at_start": load_at_start}
     results = {"skipped": skipped, "updates": updates, "tables": tables}
-    common.write_json(args.json, settings, results)
+    common.write_json(path, settings, results)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Run from the repository's root::
     python -m benchmarks.recurrent
     python -m benchmarks.recurrent --networks lstm --sizes 320x1x1x15 --ways cell --peers torch
     python -m benchmarks.recurrent --embedding
+    python -m benchmarks.recurrent --device cuda:0
 
 What the networks are, and the three ways in which each is run, is described in
 ``benchmarks.contenders.recurrent``. All start from the same weights and see the same data, in
@@ -13,17 +14,21 @@ are timed in one process in turn, on the same cores (see ``benchmarks.irnn``); t
 medians, and how many times as long as dynet's others take.
 
 The second part, alone with ``--embedding``, is described in ``benchmarks.embedding``.
+
+On a GPU PyTorch's whole sequences are cuDNN's; see also ``benchmarks.gpu``.
 """
 
 import argparse
 from functools import partial
+from pathlib import Path
 
-from . import common, embedding
+from . import common, embedding, gpu
 from .contenders import check_gradients, load
 from .contenders.recurrent import FRAMEWORKS, GATES, PLACES, WAYS, make_task
 
 SIZES = ("320x1x1x15", "784x16x100x100", "100x32x128x128", "35x20x650x650")
 PEERS = tuple(framework for framework in FRAMEWORKS if framework != "dynet")
+SETTINGS = ("device", "threads", "batches", "warmup", "words")
 
 
 def measure(network, size, args):
@@ -35,12 +40,16 @@ def measure(network, size, args):
         for way in args.ways
         if way in FRAMEWORKS[framework]
     ]
-    contenders = {name: load(name, PLACES)(network, task.weights, args.threads) for name in names}
+    contenders = {
+        name: load(name, PLACES)(network, task.weights, args.device, args.threads) for name in names
+    }
     common.limit_thread_pools(args.threads)
     batches = {name: c.prepare(task.xs, task.coefficients) for name, c in contenders.items()}
     check_gradients(contenders, batches)
     turns = {
-        name: partial(common.seconds_in_a_row, contender.sweep, batches[name])
+        name: common.turn(
+            partial(contender.sweep, batches[name]), contender.wait, gpu.in_a_row(args.device)
+        )
         for name, contender in contenders.items()
     }
     common.interleave(turns, args.warmup)
@@ -66,7 +75,7 @@ def report(network, size, results, args):
     steps, batch, features, hidden = size
     common.print_table(
         f"{network}, {steps} steps, batch {batch}, input {features}, hidden {hidden}, float32, "
-        f"{args.threads} threads; ms, medians of {args.batches}",
+        f"{args.device}, {args.threads} threads; ms, medians of {args.batches} turns",
         ["", "dynet", *args.peers, *[f"{peer} / dynet" for peer in args.peers]],
         rows,
     )
@@ -83,11 +92,13 @@ def parse():
     parser.add_argument("--peers", default=",".join(PEERS), help="some of these, or none")
     parser.add_argument("--batches", type=int, default=10, help="to time, of each contender")
     parser.add_argument("--warmup", type=int, default=2, help="batches before those")
+    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda or cuda:N")
     parser.add_argument("--threads", type=int, default=common.available_cores())
     parser.add_argument("--embedding", action="store_true", help="the part on an embedding alone")
     parser.add_argument("--words", type=int, default=20_000, help="in the embedding's table")
-    parser.add_argument("--json", default=common.RESULTS / "recurrent.json", help="file to write")
+    parser.add_argument("--json", type=Path, help="file to write")
     args = parser.parse_args()
+    args.json = args.json or common.RESULTS / gpu.results_name("recurrent", args.device)
     args.networks = common.chosen(parser, "--networks", args.networks, GATES)
     args.ways = common.chosen(parser, "--ways", args.ways, WAYS)
     none = args.peers == "none"
@@ -104,9 +115,11 @@ def main():
     """Measure, print the tables, write the file."""
     args = parse()
     common.keep_to_cores(args.threads)
+    args.device = gpu.require(args.device)
     load_at_start = common.load_at_start()
-    skipped = [peer for peer in args.peers if load(f"{peer}-whole", PLACES) is None]
-    args.peers = [peer for peer in args.peers if peer not in skipped]
+    whole = [f"{peer}-whole" for peer in args.peers]
+    running, skipped = gpu.those_that_run(whole, PLACES, args.device)
+    args.peers = [name.removesuffix("-whole") for name in running]
     found = {"skipped": skipped}
     if not args.embedding:
         found["networks"] = {network: {} for network in args.networks}
@@ -116,10 +129,9 @@ def main():
                 report(network, numbers, by_size[size], args)
     found["embedding"] = embedding.measure(args)
     embedding.report(found["embedding"], args)
-    if skipped:
-        print(f"\nskipped, not installed: {', '.join(skipped)}")
-    settings = {key: getattr(args, key) for key in ("threads", "batches", "warmup", "words")}
-    settings["load_at_start"] = load_at_start
+    common.print_skipped(skipped)
+    settings = {key: getattr(args, key) for key in SETTINGS}
+    settings |= {"in_a_row": gpu.in_a_row(args.device), "load_at_start": load_at_start}
     common.write_json(args.json, settings, found)
 
 

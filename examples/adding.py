@@ -43,7 +43,7 @@ class Adder(dynet.Chain):
             # Where a sequence is over its state stays as it is, whatever the padding says.
             return [F.where(inside, a, b) for a, b in zip(after, state, strict=True)], None
 
-        zeros = np.zeros((len(inputs), self.cell.out_size), np.float32)
+        zeros = self.xp.zeros((len(inputs), self.cell.out_size), np.float32)
         steps_first = inputs.swapaxes(0, 1), mask.T[:, :, None]
         state, _ = dynet.scan(step, [zeros] * self.states, steps_first)
         return self.out(state[-1])
@@ -73,9 +73,10 @@ def draw(path, log, answers, targets):
 
 
 def main(args):
-    rng = np.random.default_rng(args.seed)
+    device, rng = dynet.get_device(args.device), np.random.default_rng(args.seed)
     held_out = get_adding_problem(HELD_OUT, args.length, rng=rng)
-    model = Adder(CELLS[args.cell], args.hidden, rng)
+    *seen, targets = [device.send(a) for a in held_out]
+    model = Adder(CELLS[args.cell], args.hidden, rng).to_device(device)
     optimizer = Adam(args.lr).setup(model)
     optimizer.add_hook(dynet.optimizer_hooks.GradientClipping(1.0))
     args.out.mkdir(parents=True, exist_ok=True)
@@ -85,20 +86,21 @@ def main(args):
     with Interruption() as interrupted:
         for i in (bar := trange(args.iterations, unit="update")):
             batch = get_adding_problem(args.batchsize, args.length, rng=rng)  # each one is new
-            loss = measure(model, *batch)
+            loss = measure(model, *map(device.send, batch))
             model.cleargrads()
             loss.backward()
             optimizer.update()
-            losses.append(loss.item())
+            losses.append(loss.array)
             if len(losses) == EVERY or i + 1 == args.iterations or interrupted:
-                (mse,) = evaluate(partial(measure, model), *held_out)
-                log.write(iteration=i + 1, train_mse=np.mean(losses), test_mse=mse)
+                (mse,) = evaluate(partial(measure, model), *seen, targets)
+                train_mse = np.stack(losses).astype(float).mean()
+                log.write(iteration=i + 1, train_mse=train_mse, test_mse=mse)
                 bar.set_postfix_str(f"on held-out sequences: mse {mse:.5f}", refresh=False)
                 losses = []
             if interrupted:
                 break
         with dynet.no_backprop_mode():
-            answers = model(held_out.inputs, held_out.mask).array
+            answers = dynet.get_device("cpu").send(model(*seen).array)
         draw(args.out / "learning.png", log, answers, held_out.targets)
     print(f"mean squared error {mse:.5f} on {HELD_OUT} sequences of {args.length} to ", end="")
     print(f"{held_out.inputs.shape[1]} steps; {GUESS:.5f} is that of always saying 1")
@@ -113,6 +115,7 @@ def arguments():
         add(f"--{name}", type=int, default=default)
     add("--lr", type=float, default=0.003, help="Adam's step size, 0.003")
     add("--out", type=Path, default=Path("result_adding"), help="folder for log and picture")
+    add("--device", default="cpu", help="cpu or cuda:N")
     args = parser.parse_args()
     if min(args.iterations, args.batchsize, args.hidden) < 1 or args.seed < 0:
         parser.error("--iterations, --batchsize and --hidden take numbers from 1 up, --seed from 0")

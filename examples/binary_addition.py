@@ -39,7 +39,7 @@ class Adder(dynet.Chain):
             h = F.sigmoid(self.read(x) + self.recur(h))
             return h, (self.write(h), h)
 
-        h = np.zeros((bits.shape[1], self.hidden), np.float32)
+        h = self.xp.zeros((bits.shape[1], self.hidden), np.float32)
         if self.scan:
             return dynet.scan(step, h, bits)[1]
         outputs = []
@@ -50,18 +50,18 @@ class Adder(dynet.Chain):
         return F.stack(sums), F.stack(states)
 
 
-def problems(n, bits, rng):  # pairs of numbers of so many bits; the sum has one more
+def problems(n, bits, rng, device):  # pairs of numbers of so many bits; the sum has one more
     inputs, targets = get_binary_addition(n, bits + 1, rng)
-    return inputs.swapaxes(0, 1), targets.T[:, :, None]  # steps first
+    return device.send((inputs.swapaxes(0, 1), targets.T[:, :, None]))  # steps first
 
 
-def train_batch(model, optimizer, x, t):  # the loss before the update
+def train_batch(model, optimizer, x, t):  # the loss before the update, on the device
     y, _ = model(x)
     loss = F.sum(F.squared_difference(y, t)) / (2 * x.shape[1])  # Euclidean
     model.cleargrads()
     loss.backward()
     optimizer.update()
-    return loss.item()
+    return loss.array.astype(float)
 
 
 def added_right(model, x, t):  # which of the sums have no wrong bit
@@ -85,7 +85,8 @@ def draw(path, log, model, x, t):
     lengths.legend()
     with dynet.no_backprop_mode():
         y, h = model(x[:, :1])
-    rows = [x[:, 0, 0], x[:, 0, 1], *h.array[:, 0].T, y.array[:, 0, 0]]
+    x, y, h = dynet.get_device("cpu").send([x, y.array, h.array])
+    rows = [x[:, 0, 0], x[:, 0, 1], *h[:, 0].T, y[:, 0, 0]]
     addition.imshow(np.clip(rows, 0, 1)[:, ::-1], cmap="Greys", vmin=0, vmax=1, aspect="auto")
     units = [f"unit {i + 1}" for i in range(h.shape[2])]
     addition.set_yticks(range(len(rows)), ["a", "b", *units, "a + b"])
@@ -95,26 +96,27 @@ def draw(path, log, model, x, t):
 
 
 def main(args):
-    rng = np.random.default_rng(args.seed)
-    model = Adder(args.hidden, rng, args.scan)
+    device, rng = dynet.get_device(args.device), np.random.default_rng(args.seed)
+    model = Adder(args.hidden, rng, args.scan).to_device(device)
     optimizer = Adam(args.lr).setup(model)
     optimizer.add_hook(GradientClipping(1.0))
     optimizer.add_hook(WeightDecay(args.decay))  # which lets no unit get stuck at 0 or 1
-    tests = {bits: problems(1000, bits, np.random.default_rng([1, args.seed])) for bits in LENGTHS}
+    tests = {n: problems(1000, n, np.random.default_rng([1, args.seed]), device) for n in LENGTHS}
     args.out.mkdir(parents=True, exist_ok=True)
     log = Log(args.out / "log.jsonl")
     start, loss, right = time.perf_counter(), [], {}
 
     with Interruption() as interrupted:
         for i in (bar := trange(1, args.iterations + 1, unit="update")):
-            loss.append(train_batch(model, optimizer, *problems(args.batchsize, args.bits, rng)))
+            batch = problems(args.batchsize, args.bits, rng, device)
+            loss.append(train_batch(model, optimizer, *batch))
             if i % EVERY == 0 or i == args.iterations or interrupted:
-                right = {bits: added_right(model, *test).mean() for bits, test in tests.items()}
+                right = {n: added_right(model, *test).mean().item() for n, test in tests.items()}
                 named = {f"right_{bits}_bits": share for bits, share in right.items()}
                 seconds = time.perf_counter() - start
-                log.write(iteration=i, loss=np.mean(loss), **named, seconds=seconds)
-                bar.set_postfix_str(f"loss {np.mean(loss):.4f}, right {right[30]:.1%}")
-                loss = []
+                mean, loss = np.stack(loss).mean().item(), []
+                log.write(iteration=i, loss=mean, **named, seconds=seconds)
+                bar.set_postfix_str(f"loss {mean:.4f}, right {right[30]:.1%}")
             if interrupted:
                 break
     draw(args.out / "addition.png", log, model, *tests[30])
@@ -133,6 +135,7 @@ def arguments():
     add("--decay", type=float, default=1.5e-3, help="weight decay; 0.0015")
     add("--scan", action="store_true", help="the loop compiled by dynet.scan")
     add("--seed", type=int, default=0)
+    add("--device", default="cpu", help="cpu or cuda:N")
     add("--out", type=Path, default=Path("result_addition"), help="folder for log and picture")
     args = parser.parse_args()
     if min(args.bits, args.hidden, args.iterations, args.batchsize) < 1 or args.seed < 0:

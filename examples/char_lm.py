@@ -60,11 +60,11 @@ def evaluate(model, ids):  # nats per character, of all but the first
 
 def sample(model, vocabulary, length, temperature, rng):
     """A text that the model writes; the lower the temperature, the more it keeps to the likely."""
-    ids, state = [rng.integers(len(vocabulary))], BEGINNING
+    ids, state, device = [rng.integers(len(vocabulary))], BEGINNING, model.device
     with dynet.no_backprop_mode(), dynet.using_config("train", False):
         while len(ids) <= length:
-            y, state = model(np.array([[ids[-1]]], np.int32), state)
-            p = F.softmax(y[0] / temperature).array[0].astype(float)
+            y, state = model(device.send(np.array([[ids[-1]]], np.int32)), state)
+            p = dynet.get_device("cpu").send(F.softmax(y[0] / temperature).array[0]).astype(float)
             ids.append(rng.choice(len(p), p=p / p.sum()))
     return "".join(vocabulary[i] for i in ids[1:])
 
@@ -79,10 +79,11 @@ def main(args):
             "--batchsize streams, and one more"
         )
     held_out = np.concatenate([train[-1:], held_out])  # so that its first one is guessed as well
+    train, held_out = dynet.get_device(args.device).send([train, held_out])
     dynet.random.seed(args.seed)  # dropout's
     rng, writer = np.random.default_rng(args.seed), np.random.default_rng(args.seed)
     model = CharLM(len(vocabulary), args.hidden, args.layers, args.dropout, rng)
-    optimizer = Adam(args.lr).setup(model)
+    optimizer = Adam(args.lr).setup(model.to_device(args.device))
     optimizer.add_hook(dynet.optimizer_hooks.GradientClipping(args.clip))
 
     args.out.mkdir(parents=True, exist_ok=True)
@@ -90,8 +91,8 @@ def main(args):
     updates = args.epochs * per_epoch
 
     def report():
-        loss = evaluate(model, held_out)
-        line = {"update": bar.n, "epoch": bar.n / per_epoch, "train_loss": np.mean(losses)}
+        loss, mean = evaluate(model, held_out), np.stack(losses).astype(float).mean()
+        line = {"update": bar.n, "epoch": bar.n / per_epoch, "train_loss": mean}
         log.write(**line, held_out_loss=loss, seconds=time.perf_counter() - start)
         log.plot(args.out / "curve.png", "loss", x="update")
         text = sample(model, vocabulary, args.sample, args.temperature, writer)
@@ -109,7 +110,7 @@ def main(args):
                 loss.backward()
                 loss.unchain_backward()  # the state stays, as a value: its past is forgotten
                 optimizer.update()
-                losses.append(loss.item())
+                losses.append(loss.array)
                 bar.update()
                 minutes = (time.perf_counter() - start) / 60
                 done = max(bar.n / updates, minutes / args.minutes)
@@ -135,6 +136,7 @@ def arguments():
     add("--temperature", type=float, default=0.7, help="of what it writes; 1: as it has learned")
     add("--minutes", type=float, default=9.0, help="stop after so many, if epochs take longer")
     add("--out", type=Path, default=Path("result_char_lm"), help="folder for log and curve")
+    add("--device", default="cpu", help="cpu or cuda:N")
     args = parser.parse_args()
     if min(args.epochs, args.batchsize, args.steps, args.report) < 1 or args.temperature <= 0:
         parser.error("epochs, batch, steps, report take numbers from 1 up, temperature above 0")

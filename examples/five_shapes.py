@@ -6,7 +6,6 @@ Neural Networks", 2015. The tasks are small ones on digits, numbers and bits.)""
 
 import argparse
 import sys
-from operator import getitem
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +28,7 @@ LETTERS = " efghinorstuvwxz"
 def unroll(cell, xs):  # (time, batch, features), to the states after each step
     h, states = None, []
     for x in xs:
-        h = cell(h, x)
-        states.append(h)
+        states.append(h := cell(h, x))
     return F.stack(states)
 
 
@@ -85,7 +83,7 @@ def networks():
     named = [(x, spell([NAMES[d] for d in t], 5, LETTERS)) for x, t in flat]
     rows = [(x.swapaxes(0, 1), t) for x, t in parts]
     numbers = np.random.permutation(np.arange(1, 1000)) // [[100], [10], [1]] % 10
-    romans = spell(["".join(map(getitem, ROMAN, ds)) for ds in numbers.T], 12, " CDILMVX")
+    romans = spell(["".join(map(list.__getitem__, ROMAN, ds)) for ds in numbers.T], 12, " CDILMVX")
     written = [[a[:, part] for a in (numbers, romans)] for part in (slice(800), slice(800, None))]
     bits = [np.random.randint(2, size=(steps, 1000)) for steps in (10, 50)]  # 50 for the test
     parity = [(b[:, :, None].astype(np.float32), b.cumsum(axis=0) % 2) for b in bits]
@@ -105,11 +103,12 @@ def main(args):
     log = Log(args.out / "log.jsonl")
     table = [("", "input", "embedded", "states", "output", "target", "loss", "right")]
     with Interruption() as interrupted:
-        for model in networks():
-            (x, t), (test_x, test_t), task = model.train, model.test, f"{model.task}, "
+        for model in [network.to_device(args.device) for network in networks()]:
+            (x, t), (test_x, test_t) = model.device.send([model.train, model.test])
+            task = f"{model.task}, "
             optimizer, axis = dynet.optimizers.Adam(0.003).setup(model), x.shape.index(t.shape[-1])
             for i in (bar := trange(1, args.updates + 1, desc=model.task, unit="update")):
-                batch = np.random.randint(t.shape[-1], size=32)
+                batch = model.device.send(np.random.randint(t.shape[-1], size=32))
                 xs, ts = x.take(batch, axis), t[..., batch]
                 e, h, y = model(xs)
                 loss = F.softmax_cross_entropy(y.reshape(-1, y.shape[-1]), ts.reshape(-1))
@@ -118,7 +117,7 @@ def main(args):
                 optimizer.update()
                 if i % 50 == 0 or i == args.updates or interrupted:
                     with dynet.no_backprop_mode(), dynet.using_config("train", False):
-                        right = (model(test_x)[2].array.argmax(axis=-1) == test_t).mean()
+                        right = (model(test_x)[2].array.argmax(axis=-1) == test_t).mean().item()
                     log.write(update=i, **{task + "loss": loss, task + "right": right})
                     bar.set_postfix_str(f"{right:.1%} right")
                 if interrupted:
@@ -136,6 +135,7 @@ def arguments():
     parser = argparse.ArgumentParser(description="Train a network of each of the five shapes.")
     parser.add_argument("--updates", type=int, default=2000, help="of each network; 2000")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--out", type=Path, default=Path("result_shapes"), help="folder")
     args = parser.parse_args()
     if args.updates < 1 or args.seed < 0:

@@ -6,7 +6,6 @@ import argparse
 import gc
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import dynet
 import dynet.functions as F
 import dynet.links as L
 from dynet.optimizers import SGD, Adam
+from dynet.reporter import DictSummary
 from dynet.training import Interruption, Log, evaluate
 
 # --std, --lr, --clip, --halve of the paper, of the blog post, and two that learn faster
@@ -40,6 +40,10 @@ class IRNN(dynet.Chain):
         h, _ = dynet.scan(step, h, images.reshape(len(images), -1).T, compiled=self.compiled)
         return self.out(h)
 
+    def measure(self, x, t):  # loss and accuracy
+        y = self(x)
+        return F.softmax_cross_entropy(y, t), F.accuracy(y, t)
+
 
 def load(data):  # (training examples, test examples), and the number of grey levels
     if data != "digits":
@@ -50,29 +54,26 @@ def load(data):  # (training examples, test examples), and the number of grey le
     return dynet.datasets.get_digits(), 17
 
 
-def measure(model, x, t):  # loss and accuracy
-    y = model(x)
-    return F.softmax_cross_entropy(y, t), F.accuracy(y, t)
-
-
 def train_batch(model, optimizer, x, t):  # loss and accuracy before the update
-    loss, accuracy = measure(model, x, t)
+    loss, accuracy = model.measure(x, t)
     model.cleargrads()
     loss.backward()
     optimizer.update()
-    return np.array([loss.item(), accuracy.item()])
+    return {"train_loss": loss, "train_accuracy": accuracy}
 
 
 def train_epoch(model, optimizer, x, t, batchsize, run, interrupted):
+    start, order = time.perf_counter() - run["seconds"], model.device.send(run["order"])
     with tqdm(None, f"epoch {run['epoch'] + 1}", len(t), initial=run["done"], unit="img") as bar:
         while run["done"] < len(t) and not interrupted:
-            start = time.perf_counter()
-            rows = run["order"][run["done"] : run["done"] + batchsize]
-            run["sums"] += len(rows) * train_batch(model, optimizer, x[rows], t[rows])
+            rows = order[run["done"] : run["done"] + batchsize]
+            run["means"].add(train_batch(model, optimizer, x[rows], t[rows]), len(rows))
             run["done"] += len(rows)
-            run["seconds"] += time.perf_counter() - start
-            bar.set_postfix_str("loss {:.3f}, accuracy {:.3f}".format(*run["sums"] / run["done"]))
             bar.update(len(rows))
+            if run["done"] == len(t) or run["done"] // batchsize % 20 == 0:  # a GPU is waited for
+                means = run["means"].compute_mean().values()
+                bar.set_postfix_str("loss {:.3f}, accuracy {:.3f}".format(*means))
+    run["seconds"] = time.perf_counter() - start
 
 
 def main(args):
@@ -87,7 +88,7 @@ def main(args):
         optimizer.add_hook(dynet.optimizer_hooks.GradientClipping(args.clip))
 
     # All that the run has to remember; `order` and `done` say where in an epoch it is.
-    run = {"epoch": 0, "order": rng.permutation(len(t)), "done": 0, "sums": np.zeros(2)}
+    run = {"epoch": 0, "order": rng.permutation(len(t)), "done": 0, "means": DictSummary()}
     settings = str([args.optimizer, args.lr, args.clip, args.halve, args.batchsize])
     run |= {"seconds": 0.0, "settings": settings}
     snapshot = {"model": model, "optimizer": optimizer, "rng": rng, "run": run}
@@ -105,13 +106,12 @@ def main(args):
             train_epoch(model, optimizer, x, t, args.batchsize, run, interrupted)
             if run["done"] == len(t):
                 line = {"epoch": run["epoch"] + 1, "iteration": optimizer.t + optimizer.skipped}
-                line["train_loss"], line["train_accuracy"] = run["sums"] / len(t)
-                line["test_loss"], line["test_accuracy"] = evaluate(partial(measure, model), *test)
-                line |= {"seconds": run["seconds"], "images_per_second": len(t) / run["seconds"]}
-                log.write(**line)
+                line |= run["means"].compute_mean()
+                line["test_loss"], line["test_accuracy"] = evaluate(model.measure, *test)
+                log.write(**line, seconds=run["seconds"], images_per_second=len(t) / run["seconds"])
                 print(f"test loss {line['test_loss']:.4f}, accuracy {line['test_accuracy']:.4f}")
                 run |= {"epoch": run["epoch"] + 1, "order": rng.permutation(len(t)), "done": 0}
-                run |= {"sums": np.zeros(2), "seconds": 0.0}
+                run |= {"means": DictSummary(), "seconds": 0.0}
             dynet.serializers.save_npz(args.out / "snapshot.npz", snapshot)
             log.plot(args.out / "curve.png", "loss", "accuracy")
     if optimizer.skipped:

@@ -50,7 +50,7 @@ class Player(dynet.Chain):
         return states, self.out(h, n_batch_axes=2)
 
     def zeros(self):
-        return [tuple(np.zeros((2, 1, cell.out_size), np.float32)) for cell in self.cells]
+        return [tuple(self.xp.zeros((2, 1, cell.out_size), np.float32)) for cell in self.cells]
 
 
 def tutorial(iterations, rng):
@@ -73,7 +73,7 @@ def stacked(iterations, rng):
 
 def play(model, x, cont):  # from zero state, and no target in sight
     with dynet.no_backprop_mode():
-        return model(model.zeros(), x, cont)[1].array
+        return dynet.get_device("cpu").send(model(model.zeros(), x, cont)[1].array)
 
 
 def draw(path, signal, played):
@@ -90,12 +90,15 @@ def draw(path, signal, played):
 
 
 def main(args):
+    device = dynet.get_device(args.device)
     signal = dynet.datasets.get_sine(None).reshape(-1, 1, 1)  # steps, batch, features
     x = np.zeros_like(signal)
     cont = np.ones(signal.shape[:2], np.float32)
     cont[0] = 0  # whatever came before the first step is over
     settings = stacked if args.stacked else tutorial
     model, optimizer, spans = settings(args.iterations, np.random.default_rng(args.seed))
+    model.to_device(device)
+    target, x, cont = device.send([signal, x, cont])
     args.out.mkdir(parents=True, exist_ok=True)
     log = Log(args.out / "log.jsonl")
     states, losses = model.zeros(), []
@@ -104,15 +107,15 @@ def main(args):
         for i in (bar := trange(args.iterations, unit="update")):
             start, stop = spans[i]
             states, y = model(states, x[start:stop], cont[start:stop])
-            loss = F.sum(F.squared_difference(y, signal[start:stop])) / 2
+            loss = F.sum(F.squared_difference(y, target[start:stop])) / 2
             model.cleargrads()
             loss.backward()
             optimizer.update()
             # Only the numbers are carried over: the backward pass ends where the segment begins.
             states = [(c.array, h.array) for c, h in states]
-            losses.append(2 * loss.item() / (stop - start))
+            losses.append(2 * loss.array.astype(float) / (stop - start))  # where they are
             if len(losses) == EVERY or i + 1 == args.iterations or interrupted:
-                mse = np.mean(losses)
+                mse = np.stack(losses).mean().item()
                 log.write(iteration=i + 1, steps=stop - start, train_mse=mse)
                 bar.set_postfix_str(f"mse {mse:.4f}", refresh=False)
                 losses = []
@@ -132,6 +135,7 @@ def arguments():
     add("--stacked", action="store_true", help="two LSTMs of 32 cells, trained from the start on")
     add("--iterations", type=int, default=5000, help="updates; 5000")
     add("--seed", type=int, default=0)
+    add("--device", default="cpu", help="cpu or cuda:N")
     add("--out", type=Path, default=Path("result_sine"), help="folder for log and picture")
     args = parser.parse_args()
     if args.iterations < 1 or args.seed < 0:

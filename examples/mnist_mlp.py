@@ -10,7 +10,6 @@ import numpy as np
 import dynet
 import dynet.functions as F
 import dynet.links as L
-from dynet.datasets import TupleDataset, concat_examples
 from dynet.iterators import SerialIterator
 from dynet.optimizers import Adam
 from dynet.reporter import DictSummary
@@ -49,11 +48,12 @@ def measure(model, x, t):  # loss and accuracy
     return F.softmax_cross_entropy(y, t), F.accuracy(y, t)
 
 
-def train_epoch(state, device, interrupted):
+def train_epoch(state, x, t, interrupted):
     model, optimizer, batches = state["model"], state["optimizer"], state["batches"]
     bar = progress(batches, desc=f"epoch {batches.epoch + 1}", summary=state["means"])
     for batch in bar:
-        loss, accuracy = measure(model, *concat_examples(batch, device))
+        rows = model.device.send(np.array(batch))
+        loss, accuracy = measure(model, x[rows], t[rows])
         model.cleargrads()
         loss.backward()
         optimizer.update()
@@ -69,7 +69,8 @@ def main(args):
     rng = np.random.default_rng(args.seed)  # that of the weights and the order
     model = MLP(args.hidden, 10, rng).to_device(device)
     optimizer = Adam(args.lr).setup(model)
-    batches = SerialIterator(TupleDataset(*train), args.batchsize, rng=rng)
+    # The images are on the device, once and for all; a batch says which of them it consists of.
+    batches = SerialIterator(range(len(train[0])), args.batchsize, rng=rng)
     # All that the run has to remember, in the middle of an epoch too.
     state = {"model": model, "optimizer": optimizer, "batches": batches, "means": DictSummary()}
 
@@ -80,7 +81,7 @@ def main(args):
     log = Log(args.out / "log.jsonl", keep=batches.epoch, print=COLUMNS)
     with Interruption() as interrupted:
         while batches.epoch < args.epochs and not interrupted:
-            train_epoch(state, device, interrupted)
+            train_epoch(state, *train, interrupted)
             if batches.is_new_epoch:
                 loss, accuracy = evaluate(partial(measure, model), *test)
                 line = {"epoch": batches.epoch, **state["means"].compute_mean()}

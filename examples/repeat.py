@@ -53,10 +53,9 @@ class Copyist(dynet.Chain):
         return F.repeat(self.upward(code)[None], self.rows, axis=0)
 
     def forward(self, images):  # (batch, rows, columns), to the same
-        h, states = np.zeros((len(images), self.hidden), np.float32), []
+        h, states = self.xp.zeros((len(images), self.hidden), np.float32), []
         for x in self.every_step(images):
-            h = F.gru(h, x, self.lateral(h))
-            states.append(h)
+            states.append(h := F.gru(h, x, self.lateral(h)))
         return F.swapaxes(self.draw(F.stack(states), n_batch_axes=2), 0, 1)
 
 
@@ -66,17 +65,17 @@ def load(data):  # images to learn from and to test with, from 0 to 1
     return [part.images.astype(np.float32) / np.float32(16 if digits else 255) for part in parts]
 
 
-def train_batch(model, optimizer, images):  # the mean squared error before the update
+def train_batch(model, optimizer, images):  # the mean squared error before, on the device
     loss = F.sum(F.squared_difference(model(images), images)) / len(images)
     model.cleargrads()
     loss.backward()
     optimizer.update()
-    return loss.item() / images[0].size
+    return loss.array.astype(float) / images[0].size
 
 
-def copies_of(images, model):
+def copies_of(images, model):  # on the CPU
     with dynet.no_backprop_mode():
-        return model(images).array
+        return dynet.get_device("cpu").send(model(model.device.send(images)).array)
 
 
 def principal_components(train, test, n):  # the best that a linear code of n numbers can do
@@ -100,23 +99,23 @@ def draw(path, rows):
 def main(args):
     as_a_product()
     train, test = [images[: args.limit] for images in load(args.data)]
-    rng = np.random.default_rng(args.seed)
-    model = Copyist(*train[0].shape, args.code, args.hidden, rng)
+    device, rng = dynet.get_device(args.device), np.random.default_rng(args.seed)
+    x = device.send(train)
+    model = Copyist(*train[0].shape, args.code, args.hidden, rng).to_device(device)
     optimizer = Adam(cosine(0.003, args.epochs * -(-len(train) // BATCH))).setup(model)
-    xs = model.every_step(train[:BATCH]).array
+    xs = model.every_step(x[:BATCH]).array
     print(f"What feeds {len(xs)} steps takes {xs[0].nbytes:,} bytes; copies took {xs.nbytes:,}.")
     args.out.mkdir(parents=True, exist_ok=True)
-    log = Log(args.out / "log.jsonl")
-    start = time.perf_counter()
+    log, start = Log(args.out / "log.jsonl"), time.perf_counter()
 
     with Interruption() as interrupted:
         for epoch in (bar := trange(1, args.epochs + 1, unit="epoch")):
-            order, errors = rng.permutation(len(train)), []
+            order, errors = device.send(rng.permutation(len(train))), []
             for i in range(0, len(order), BATCH):
-                errors.append(train_batch(model, optimizer, train[order[i : i + BATCH]]))
+                errors.append(train_batch(model, optimizer, x[order[i : i + BATCH]]))
                 if interrupted:
                     break
-            line = {"epoch": epoch, "train_mse": np.mean(errors)}
+            line = {"epoch": epoch, "train_mse": np.stack(errors).mean()}
             line["test_mse"] = np.mean((copies_of(test, model) - test) ** 2)
             log.write(**line, seconds=time.perf_counter() - start)
             bar.set_postfix_str(f"test mse {line['test_mse']:.4f}")
@@ -137,6 +136,7 @@ def arguments():
         add(f"--{name}", type=int, default=default)
     add("--limit", type=int, default=60_000, help="the most images to train and to test with")
     add("--out", type=Path, default=Path("result_repeat"), help="folder for log and picture")
+    add("--device", default="cpu", help="cpu or cuda:N")
     args = parser.parse_args()
     if min(args.epochs, args.code, args.hidden, args.limit) < 1 or args.seed < 0:
         parser.error("--epochs, --code, --hidden and --limit take numbers from 1 up")

@@ -67,6 +67,7 @@ def batches(texts, labels, size, rng):
 
 
 def measure(model, ids, lengths, labels):  # loss and accuracy
+    ids, labels = model.device.send([ids, labels])
     y = model(ids, lengths)
     return F.sigmoid_cross_entropy(y, labels), F.binary_accuracy(y, labels)
 
@@ -84,7 +85,7 @@ def main(args):
     dynet.random.seed(args.seed)  # dropout's
     rng = np.random.default_rng(args.seed)  # that of the weights and the order
     sizes = args.embedding, args.hidden, args.dropout, args.bidirectional
-    model = Sentiment(words, *sizes, rng)
+    model = Sentiment(words, *sizes, rng).to_device(args.device)
     optimizer = Adam(args.lr).setup(model)
     updates = args.epochs * -(-len(train[1]) // args.batchsize)
 
@@ -131,6 +132,7 @@ def arguments():
     add("--forget", type=float, default=0.3, help="the part of words made unknown, in training")
     add("--bidirectional", action="store_true", help="read from the end to the beginning, too")
     add("--out", type=Path, default=Path("result_sentiment"), help="folder for log, curve, model")
+    add("--device", default="cpu", help="cpu or cuda:N")
     args = parser.parse_args()
     if min(args.epochs, args.batchsize, args.length) < 1:
         parser.error("--epochs, --batchsize and --length take numbers from 1 up")

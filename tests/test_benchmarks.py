@@ -1,4 +1,4 @@
-"""The benchmarks run, at their smallest, and write what they measured."""
+"""The benchmarks run, at their smallest, and write what they measured; on a GPU too, in parts."""
 
 import argparse
 import importlib.util
@@ -7,9 +7,12 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_example import write_mnist
+
+import dynet
 
 ROOT = Path(__file__).parents[1]
 PEAKS = {"peak", "peak_of_first", "above_built", "above_first_batch"}
@@ -115,7 +118,7 @@ def test_irnn_writes_the_settings_that_it_ran_with(irnn):
     del settings["load_at_start"]
     assert settings == {
         **{"batch": 2, "hidden": 4, "steps": 5, "device": "cpu", "threads": 1},
-        **{"batches": 3, "warmup": 1},
+        **{"batches": 3, "warmup": 1, "in_a_row": 1},
     }
 
 
@@ -135,7 +138,7 @@ def test_irnn_writes_the_seconds_of_an_epoch_of_images(irnn):
 
 
 def test_irnn_without_images_says_that_it_skips_their_epoch(module, capsys):
-    module("irnn").report_epoch({}, argparse.Namespace(epoch_of=8000))
+    module("irnn").report_epoch({}, argparse.Namespace(epoch_of=8000, device="cpu"))
     assert "An epoch of 8,000 images: skipped, no --data" in capsys.readouterr().out
 
 
@@ -144,6 +147,15 @@ def test_irnn_refuses_an_epoch_of_more_images_than_there_are(tmp_path):
     done = run("irnn", tmp_path / "f.json", "--data", str(tmp_path), "--epoch-of=9")
     assert done.returncode != 0 and "--epoch-of: got 9, but" in done.stderr
     assert "8 images to train on" in done.stderr
+
+
+def test_irnn_writes_a_file_for_each_size_of_a_batch(module, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["irnn", "--device=cuda:0", "--json=folder/found.json"])
+    sizes = module("irnn").of_each_size(module("irnn").parse())
+    assert [(args.batch, args.json.as_posix()) for args in sizes] == [
+        (16, "folder/found_batch_16.json"),
+        (512, "folder/found_batch_512.json"),
+    ]
 
 
 def test_irnn_refuses_a_peer_that_it_does_not_know(tmp_path):
@@ -172,8 +184,8 @@ def test_cells_writes_the_settings_that_it_ran_with(cells):
     settings = cells[1]["settings"]
     del settings["load_at_start"]
     assert settings == {
-        **{"steps": 6, "batch": 2, "features": 3, "hidden": 10, "threads": 1},
-        **{"batches": 2, "warmup": 1},
+        **{"steps": 6, "batch": 2, "features": 3, "hidden": 10, "device": "cpu", "threads": 1},
+        **{"batches": 2, "warmup": 1, "in_a_row": 1},
     }
 
 
@@ -211,7 +223,9 @@ def test_recurrent_writes_which_share_of_a_backward_the_gradient_of_an_embedding
 def test_recurrent_writes_the_settings_that_it_ran_with(recurrent):
     settings = recurrent[1]["settings"]
     del settings["load_at_start"]
-    assert settings == {"threads": 1, "batches": 2, "warmup": 1, "words": 50}
+    assert settings == {
+        **{"device": "cpu", "threads": 1, "batches": 2, "warmup": 1, "words": 50, "in_a_row": 1}
+    }
 
 
 @pytest.mark.parametrize(
@@ -234,11 +248,11 @@ def check_cells():
         task = cells.make_task(cell, steps=7, batch=2, features=3, hidden=10)
         other = "dynet-scan" if framework == "dynet" else framework
         places = cells.OWN | cells.PEERS
-        made = {name: load(name, places)(cell, task.weights, 1) for name in ("dynet", other)}
+        made = {name: load(name, places)(cell, task.weights, "cpu", 1) for name in ("dynet", other)}
         check_gradients(made, {name: c.prepare(*task[1:]) for name, c in made.items()}, 1e-4)
 def check(places, task, network, first, *given):
     names = [name for name in places if name == first or name.startswith(framework)]
-    made = {name: load(name, places)(network, task.weights, 1, *given) for name in names}
+    made = {name: load(name, places)(network, task.weights, "cpu", 1, *given) for name in names}
     batches = {name: c.prepare(task.xs, task.coefficients) for name, c in made.items()}
     check_gradients(made, batches, 1e-4)
 def check_recurrent():
@@ -328,7 +342,7 @@ def test_optimizers_writes_the_updates_of_each_and_the_steps_of_each_table(tmp_p
     assert list(written["updates"]["1"]["MSVAG"]) == ["one array"]
     assert set(written["updates"]["1"]["SGD"]["one array"]["dynet"]) == SUMMARY
     assert list(written["tables"]["1"]) == ["5,000", "2,000"]
-    assert "Updates of 20,000 parameters on 1 core(s)" in done.stdout
+    assert "Updates of 20,000 parameters, cpu, on 1 core(s)" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["irnn", "cells", "recurrent", "overhead"])
@@ -338,3 +352,120 @@ def test_the_file_says_when_on_what_and_with_which_versions(name, request):
     assert set(written["machine"]) == {"cpu", "cores", "system", "python"}
     assert written["versions"]["numpy"] is not None
     assert written["skipped"] == []
+
+
+# -- on a GPU ---------------------------------------------------------------------------------
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_one_sentence(tmp_path):
+    done = run("irnn", tmp_path / "f.json", "--device=cuda:99")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("--device: get_device: ")
+
+
+def test_a_turn_ends_when_the_device_has_done_all_its_steps(module, monkeypatch):
+    monkeypatch.setattr(module("common"), "PAUSE", 0)
+    done = []
+    module("common").turn(lambda: done.append("step"), lambda: done.append("wait"), calls=3)()
+    assert done == ["step", "step", "step", "wait"] * 2  # the first one does not count
+
+
+def test_pytorch_computes_in_float32_on_a_gpu_and_is_left_out_where_it_has_none(
+    module, monkeypatch
+):
+    torch = pytest.importorskip("torch")
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [backend.allow_tf32 for backend in backends]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    try:
+        for backend in backends:
+            backend.allow_tf32 = True
+        assert module("gpu").prepare("torch", "cuda:0") is None
+        assert [backend.allow_tf32 for backend in backends] == [False, False]
+        assert "finds 1 GPU(s) here" in module("gpu").prepare("torch", "cuda:1")
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
+
+
+def test_the_file_says_on_which_card_and_with_which_cuda(module, monkeypatch):
+    properties = {"name": b"Card", "totalGlobalMem": 8, "multiProcessorCount": 2}
+    runtime = SimpleNamespace(
+        getDeviceProperties=lambda number: properties,
+        driverGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 12090,
+    )
+    cupy = SimpleNamespace(__version__="14.2.0", cuda=SimpleNamespace(runtime=runtime))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    found = module("gpu").description("cuda:0")
+    assert [found[key] for key in ("card", "cupy", "tf32")] == ["Card", "14.2.0", False]
+    assert (found["cuda_of_driver"], found["cuda_runtime"]) == ("13.0", "12.9")
+
+
+def test_the_irnn_of_dynet_computes_on_a_gpu_what_it_does_on_the_cpu_and_is_timed(
+    module, pretend_gpu, monkeypatch, capsys
+):
+    irnn, contenders = module("irnn"), module("contenders")
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    sizes = {"hidden": 4, "steps": 7, "batch": 2, "threads": 1, "warmup": 1, "batches": 2}
+    args = argparse.Namespace(**sizes, device=module("gpu").require("cuda"))
+    on_cpu = contenders.load("dynet")(contenders.make_weights(4), irnn.RATE, "cpu", 1)
+    on_gpu = {f"{name} on a GPU": irnn.build(name, args) for name in contenders.OWN}
+    times = irnn.measure_times({"dynet": on_cpu, **on_gpu}, args)
+    assert "Checked: dynet, dynet-scan on a GPU, dynet on a GPU compute the same" in (
+        capsys.readouterr().out
+    )
+    assert all(len(seconds) == 2 for seconds in times.values())
+    assert pretend_gpu.synchronisations
+
+
+@pytest.mark.parametrize("network", ["lstm", "gru", "relu"])
+def test_a_recurrent_network_of_dynet_computes_on_a_gpu_what_it_does_on_the_cpu(
+    network, module, pretend_gpu
+):
+    contenders, recurrent = module("contenders"), module("contenders.recurrent")
+    task = recurrent.make_task(network, 5, 2, 3, 4)
+    made = {
+        (way, device): contenders.load(f"dynet-{way}", recurrent.PLACES)(
+            network, task.weights, device, 1
+        )
+        for way in recurrent.WAYS
+        for device in ("cpu", "cuda:0")
+    }
+    batches = {key: c.prepare(task.xs, task.coefficients) for key, c in made.items()}
+    contenders.check_gradients(made, batches, 1e-4)
+
+
+def test_a_backward_with_an_embedding_is_timed_on_a_gpu(module, pretend_gpu, monkeypatch):
+    embedding = module("embedding")
+    monkeypatch.setattr(embedding, "SIZE", (5, 2, 3, 4))
+    monkeypatch.setattr(module("common"), "PAUSE", 0)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    args = argparse.Namespace(words=9, peers=[], device="cuda:0", threads=1, warmup=1, batches=1)
+    found = embedding.measure_network("relu", args)
+    assert list(found) == ["dynet-loop", "dynet-scan"]
+
+
+@pytest.mark.parametrize("cell", ["clockwork", "layer-norm-lstm", "two-layers"])
+def test_a_cell_of_dynet_computes_on_a_gpu_what_it_does_on_the_cpu(cell, module, pretend_gpu):
+    contenders, cells = module("contenders"), module("contenders.cells")
+    task = cells.make_task(cell, 5, 2, 3, 10)
+    made = {
+        device: contenders.load("dynet", cells.OWN)(cell, task.weights, device, 1)
+        for device in ("cpu", "cuda:0")
+    }
+    contenders.check_gradients(made, {d: c.prepare(*task[1:]) for d, c in made.items()}, 1e-4)
+
+
+def test_functions_and_optimizers_are_timed_on_a_gpu(module, pretend_gpu, monkeypatch):
+    device = dynet.get_device("cuda:0")
+    functions, optimizers = module("functions"), module("optimizers")
+    for benchmark in functions, optimizers:
+        monkeypatch.setattr(benchmark, "TURN", 0)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    rows = [row for row in functions.table_of_tests() if row.name in ("exp", "absolute")]
+    found = functions.measure(rows, [(3, 4)], 1, 1, device, None, skipped := [])
+    assert set(found) == {"exp", "absolute"} and skipped == []
+    updates = optimizers.measure_updates(["SGD"], 2000, 1, device, None)
+    assert list(updates["SGD"]) == ["one array", "perceptron", "many small"]
+    assert list(optimizers.measure_tables([50], 1, device, None)) == ["50"]

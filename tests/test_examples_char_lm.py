@@ -9,7 +9,7 @@ import pytest
 from here import run_script
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "char_lm.py"
-SMALL = {"--hidden": 16, "--batchsize": 4, "--steps": 16, "--epochs": 2, "--report": 20}
+SMALL = {"--hidden": 64, "--batchsize": 4, "--steps": 16, "--epochs": 2, "--report": 20}
 SMALL |= {"--sample": 9, "--dropout": 0.1, "--lr": 0.02}
 SONG = "fa la la la, " * 200  # 2,340 characters to learn from: 36 updates an epoch
 

@@ -10,7 +10,7 @@ import pytest
 from here import run_script
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "sentiment.py"
-SMALL = ["--hidden", "8", "--embedding", "8", "--epochs", "2", "--lr", "0.03", "--dropout", "0.1"]
+SMALL = ["--hidden", "32", "--embedding", "32", "--epochs", "2", "--lr", "0.03", "--dropout", "0.1"]
 
 
 @pytest.fixture

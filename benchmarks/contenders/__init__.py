@@ -9,7 +9,8 @@ Linear Units", 2015). Every contender is a class with
 - ``prepare(xs, t)``: a batch in the framework's own arrays, on its device, from ids
   ``(steps, batch)`` and labels ``(batch,)``;
 - ``loss_and_gradients(batch)``: as a float, and NumPy arrays by name; changes no weight;
-- ``train(batch)``: one step of training, which is over when the call returns;
+- ``train(batch)``: one step of training, which may still go on when the call returns;
+- ``wait()``: returns when the steps so far are over;
 - ``biases()``: NumPy arrays by name.
 
 A framework is imported only when a contender that needs it is loaded. Cells that no library has
@@ -104,6 +105,7 @@ def check_same(contenders: dict, prepared: dict, rate: float, tolerance: float =
     factor = rate * min(1.0, THRESHOLD / norm)
     for name, contender in contenders.items():
         contender.train(prepared[name])
+        contender.wait()
         for key, bias in contender.biases().items():
             _check_close(f"{name}: updated {key}", bias, -factor * gradients[key], tolerance)
     print(

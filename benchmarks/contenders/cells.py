@@ -27,9 +27,10 @@ do is up to how a framework sets them.
 A contender, in ``cells_with_dynet`` and its like, is a class with
 
 - ``label``: what a table calls it;
-- ``__init__(cell, weights, threads)``: the cell of this name, with its weights;
-- ``prepare(init, xs, targets)``: a batch in the framework's own arrays;
-- ``sweep(batch)``: forward and backward, over when the call returns;
+- ``__init__(cell, weights, device, threads)``: the cell of this name, with its weights;
+- ``prepare(init, xs, targets)``: a batch in the framework's own arrays, on its device;
+- ``sweep(batch)``: forward and backward, which may still go on when the call returns;
+- ``wait()``: returns when the sweeps so far are over;
 - ``loss_and_gradients(batch)``: as a float, and NumPy arrays by name.
 """
 

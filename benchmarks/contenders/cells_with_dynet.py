@@ -6,10 +6,11 @@ import dynet
 import dynet.functions as F
 
 from .cells import EPS, clockwork_mask, named_after
+from .with_dynet import to_numpy, wait_for
 
 
 def clockwork(p, xs):
-    U = p.U * clockwork_mask(len(p.U))
+    U = p.U * p.U.xp.asarray(clockwork_mask(len(p.U)))
 
     def step(h, x):
         x, moves = x
@@ -68,12 +69,15 @@ class Scan:
     label = "dynet, scan"
     compiled = True
 
-    def __init__(self, cell, weights, threads):
+    def __init__(self, cell, weights, device, threads):
+        self.device = dynet.get_device(device)
         self.cell = named_after(cell, globals())
         self.parameters = {name: dynet.Parameter(W.copy()) for name, W in weights.items()}
+        for parameter in self.parameters.values():
+            parameter.to_device(self.device)
 
     def prepare(self, init, xs, targets):
-        return init, xs, targets
+        return self.device.send((init, xs, targets))
 
     def sweep(self, batch):
         init, xs, targets = batch
@@ -85,9 +89,12 @@ class Scan:
         loss.backward()
         return loss
 
+    def wait(self):
+        wait_for(self.device)
+
     def loss_and_gradients(self, batch):
         loss = self.sweep(batch)
-        return float(loss), {name: p.grad.copy() for name, p in self.parameters.items()}
+        return float(loss), {name: to_numpy(p.grad) for name, p in self.parameters.items()}
 
 
 class Loop(Scan):

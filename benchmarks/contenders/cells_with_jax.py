@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .cells import EPS, clockwork_mask, named_after
+from .with_jax import device_of
 
 
 def clockwork(p, xs):
@@ -74,21 +75,26 @@ class Scan:
 
     label = "JAX, jitted lax.scan"
 
-    def __init__(self, cell, weights, threads):
+    def __init__(self, cell, weights, device, threads):
         def loss_of(weights, init, xs, targets):
             _, ys = jax.lax.scan(
                 named_after(cell, globals())(SimpleNamespace(**weights), xs), init, xs
             )
             return jnp.mean((ys - targets) ** 2)
 
-        self.weights = jax.device_put(weights)
+        self.device = device_of(device)
+        self.weights = jax.device_put(weights, self.device)
         self.value_and_grad = jax.jit(jax.value_and_grad(loss_of))
 
     def prepare(self, init, xs, targets):
-        return jax.device_put((init, xs, targets))
+        return jax.device_put((init, xs, targets), self.device)
 
     def sweep(self, batch):
-        return jax.block_until_ready(self.value_and_grad(self.weights, *batch))
+        self.found = self.value_and_grad(self.weights, *batch)
+        return self.found
+
+    def wait(self):
+        jax.block_until_ready(self.found)
 
     def loss_and_gradients(self, batch):
         loss, gradients = self.sweep(batch)

@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 
 from .cells import EPS, clockwork_mask, named_after
+from .with_torch import wait_for
 
 
 def clockwork(p, xs):
-    U = p.U * torch.from_numpy(clockwork_mask(len(p.U)))
+    U = p.U * torch.from_numpy(clockwork_mask(len(p.U))).to(p.U.device)
 
     def step(h, x):
         x, moves = x
@@ -68,13 +69,22 @@ class Loop:
 
     label = "PyTorch, Python loop"
 
-    def __init__(self, cell, weights, threads):
+    def __init__(self, cell, weights, device, threads):
         torch.set_num_threads(threads)
+        self.device = torch.device(device)
         self.cell = named_after(cell, globals())
-        self.parameters = {name: torch.tensor(W, requires_grad=True) for name, W in weights.items()}
+        self.parameters = {
+            name: torch.tensor(W, device=self.device, requires_grad=True)
+            for name, W in weights.items()
+        }
 
     def prepare(self, init, xs, targets):
-        return _tensors(init), _tensors(xs), _tensors(targets)
+        return self._sent(init), self._sent(xs), self._sent(targets)
+
+    def _sent(self, arrays):
+        if isinstance(arrays, tuple):
+            return tuple(map(self._sent, arrays))
+        return torch.from_numpy(arrays).to(self.device)
 
     def sweep(self, batch):
         carry, xs, targets = batch
@@ -89,12 +99,9 @@ class Loop:
         loss.backward()
         return loss
 
+    def wait(self):
+        wait_for(self.device)
+
     def loss_and_gradients(self, batch):
         loss = self.sweep(batch)
-        return loss.item(), {name: p.grad.numpy().copy() for name, p in self.parameters.items()}
-
-
-def _tensors(arrays):
-    if isinstance(arrays, tuple):
-        return tuple(map(_tensors, arrays))
-    return torch.from_numpy(arrays)
+        return loss.item(), {n: p.grad.cpu().numpy().copy() for n, p in self.parameters.items()}

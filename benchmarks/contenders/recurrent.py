@@ -23,10 +23,12 @@ at each step; ``GIVEN`` says what it is given in place of ids, to tell the share
 
 A contender, in ``recurrent_with_dynet`` and its like, is a class with
 
-- ``__init__(network, weights, threads)``: with an embedding, also ``given``, and among the weights
-  a ``table``;
-- ``prepare(xs, coefficients)``: a batch in the framework's own arrays; with an embedding, of ids;
-- ``sweep(batch)``: forward and backward, over when the call returns;
+- ``__init__(network, weights, device, threads)``: with an embedding, also ``given``, and among the
+  weights a ``table``;
+- ``prepare(xs, coefficients)``: a batch in the framework's own arrays, on its device; with an
+  embedding, of ids;
+- ``sweep(batch)``: forward and backward, which may still go on when the call returns;
+- ``wait()``: returns when the sweeps so far are over;
 - ``loss(batch)``, except in JAX: the loss, with the record that leads to it, and no gradients yet;
 - ``loss_and_gradients(batch)``: as a float, and NumPy arrays by name.
 """

@@ -8,6 +8,8 @@ import dynet
 import dynet.functions as F
 import dynet.links as L
 
+from .with_dynet import to_numpy, wait_for
+
 
 def lstm(p, state, x):
     h, c = state
@@ -36,12 +38,15 @@ HAND_WRITTEN = {"lstm": lstm, "gru": gru, "relu": relu}
 class Hand:
     """A cell of plain functions in a Python loop."""
 
-    def __init__(self, network, weights, threads):
+    def __init__(self, network, weights, device, threads):
+        self.device = dynet.get_device(device)
         self.states = 2 if network == "lstm" else 1
         self.hidden = weights["U"].shape[1]
         self.parameters, self.step = self.make(network, weights)
         for name, parameter in self.parameters.items():
             parameter.array[...] = weights[name]
+        for parameter in self.cleared():
+            parameter.to_device(self.device)
 
     def make(self, network, weights):
         """The parameters by name, and a step ``(state, x) -> state`` with h in front."""
@@ -51,7 +56,7 @@ class Hand:
         return parameters, lambda state, x: cell(p, state, x)
 
     def cleared(self):
-        """All parameters that get a gradient."""
+        """All parameters that there are; each gets a gradient."""
         return self.parameters.values()
 
     def outputs(self, xs):
@@ -63,10 +68,11 @@ class Hand:
         return F.stack(ys)
 
     def start(self, xs):
-        return (np.zeros((xs[0].shape[0], self.hidden), np.float32),) * self.states
+        zeros = self.device.xp.zeros((xs[0].shape[0], self.hidden), np.float32)
+        return (zeros,) * self.states
 
     def prepare(self, xs, coefficients):
-        return xs, coefficients
+        return self.device.send((xs, coefficients))
 
     def loss(self, batch):
         xs, coefficients = batch
@@ -79,9 +85,12 @@ class Hand:
         loss.backward()
         return loss
 
+    def wait(self):
+        wait_for(self.device)
+
     def loss_and_gradients(self, batch):
         loss = self.sweep(batch)
-        return float(loss), {name: p.grad.copy() for name, p in self.parameters.items()}
+        return float(loss), {name: to_numpy(p.grad) for name, p in self.parameters.items()}
 
 
 class Cell(Hand):
@@ -131,9 +140,9 @@ class Whole(Hand):
 class EmbeddingLoop(Cell):
     """The library's cell in a Python loop, with an embedding that is looked up at each step."""
 
-    def __init__(self, network, weights, threads, given):
+    def __init__(self, network, weights, device, threads, given):
         self.given = given
-        super().__init__(network, weights, threads)
+        super().__init__(network, weights, device, threads)
 
     def make(self, network, weights):
         parameters, step = super().make(network, weights)
@@ -145,7 +154,7 @@ class EmbeddingLoop(Cell):
         return parameters, lambda state, x: step(state, self.embed(x))
 
     def prepare(self, xs, coefficients):
-        return xs if self.given == "table" else self.table[xs], coefficients
+        return super().prepare(xs if self.given == "table" else self.table[xs], coefficients)
 
     def loss(self, batch):
         xs, coefficients = batch

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .with_jax import device_of
+
 
 def lstm(p, state, x):
     h, c = state
@@ -34,7 +36,7 @@ STEPS = {"lstm": lstm, "gru": gru, "relu": relu}
 class Whole:
     """A jitted ``lax.scan`` over the steps, after one product for all their inputs."""
 
-    def __init__(self, network, weights, threads):
+    def __init__(self, network, weights, device, threads):
         def loss_of(weights, xs, coefficients):
             p = SimpleNamespace(**weights)
 
@@ -47,14 +49,19 @@ class Whole:
             _, ys = jax.lax.scan(step, (start,) * states, xs @ p.W.T + p.b)
             return jnp.sum(ys * coefficients)
 
-        self.weights = jax.device_put(weights)
+        self.device = device_of(device)
+        self.weights = jax.device_put(weights, self.device)
         self.value_and_grad = jax.jit(jax.value_and_grad(loss_of))
 
     def prepare(self, xs, coefficients):
-        return jax.device_put((xs, coefficients))
+        return jax.device_put((xs, coefficients), self.device)
 
     def sweep(self, batch):
-        return jax.block_until_ready(self.value_and_grad(self.weights, *batch))
+        self.found = self.value_and_grad(self.weights, *batch)
+        return self.found
+
+    def wait(self):
+        jax.block_until_ready(self.found)
 
     def loss_and_gradients(self, batch):
         loss, gradients = self.sweep(batch)

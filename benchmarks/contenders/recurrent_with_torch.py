@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .with_torch import wait_for
+
 
 def lstm(p, state, x):
     h, c = state
@@ -40,8 +42,9 @@ SEQUENCES = {"lstm": nn.LSTM, "gru": nn.GRU, "relu": partial(nn.RNN, nonlinearit
 class Hand:
     """A cell of plain functions in a Python loop."""
 
-    def __init__(self, network, weights, threads):
+    def __init__(self, network, weights, device, threads):
         torch.set_num_threads(threads)
+        self.device = torch.device(device)
         self.states = 2 if network == "lstm" else 1
         self.hidden = weights["U"].shape[1]
         self.parameters, self.step = self.make(network, weights)
@@ -51,7 +54,9 @@ class Hand:
 
     def make(self, network, weights):
         """The parameters by name, and a step ``(state, x) -> state`` with h in front."""
-        parameters = {name: nn.Parameter(torch.tensor(W)) for name, W in weights.items()}
+        parameters = {
+            name: nn.Parameter(torch.tensor(W, device=self.device)) for name, W in weights.items()
+        }
         p, cell = SimpleNamespace(**parameters), HAND_WRITTEN[network]
         return parameters, lambda state, x: cell(p, state, x)
 
@@ -60,7 +65,7 @@ class Hand:
         return self.parameters.values()
 
     def outputs(self, xs):
-        state = (torch.zeros(xs[0].shape[0], self.hidden),) * self.states
+        state = (torch.zeros(xs[0].shape[0], self.hidden, device=self.device),) * self.states
         ys = []
         for x in xs:
             state = self.step(state, x)
@@ -68,7 +73,7 @@ class Hand:
         return torch.stack(ys)
 
     def prepare(self, xs, coefficients):
-        return torch.from_numpy(xs), torch.from_numpy(coefficients)
+        return torch.from_numpy(xs).to(self.device), torch.from_numpy(coefficients).to(self.device)
 
     def loss(self, batch):
         xs, coefficients = batch
@@ -81,9 +86,12 @@ class Hand:
         loss.backward()
         return loss
 
+    def wait(self):
+        wait_for(self.device)
+
     def loss_and_gradients(self, batch):
         loss = self.sweep(batch)
-        return loss.item(), {name: p.grad.numpy().copy() for name, p in self.parameters.items()}
+        return loss.item(), {n: p.grad.cpu().numpy().copy() for n, p in self.parameters.items()}
 
 
 class Cell(Hand):
@@ -93,7 +101,8 @@ class Cell(Hand):
     layer = ""  # behind the names of its parameters
 
     def make(self, network, weights):
-        self.module = module = self.kinds[network](weights["W"].shape[1], self.hidden)
+        module = self.kinds[network](weights["W"].shape[1], self.hidden, device=self.device)
+        self.module = module
         W, U, b, bu = [
             getattr(module, name + self.layer)
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -123,14 +132,14 @@ class Whole(Cell):
 class EmbeddingLoop(Cell):
     """The library's cell in a Python loop, with an embedding that is looked up at each step."""
 
-    def __init__(self, network, weights, threads, given):
+    def __init__(self, network, weights, device, threads, given):
         self.given = given
-        super().__init__(network, weights, threads)
+        super().__init__(network, weights, device, threads)
 
     def make(self, network, weights):
         parameters, step = super().make(network, weights)
         self.table = weights["table"]
-        self.embed = nn.Embedding(*self.table.shape)
+        self.embed = nn.Embedding(*self.table.shape, device=self.device)
         if self.given != "table":
             return parameters, step
         parameters["table"] = self.embed.weight

@@ -27,8 +27,7 @@ class IRNN(dynet.Chain):
 
     def forward(self, xs):
         """Scores ``(batch, classes)`` of the ids ``(steps, batch)``."""
-        xp = dynet.backend.get_array_module(xs)
-        h = xp.zeros((xs.shape[1], self.recur.W.shape[0]), np.float32)
+        h = self.recur.W.xp.zeros((xs.shape[1], self.recur.W.shape[0]), np.float32)
         for x in xs:
             h = F.relu(self.embed(x) + self.recur(h))
         return self.out(h)
@@ -38,7 +37,7 @@ class ScannedIRNN(IRNN):
     """The same with its recurrence as a compiled scan."""
 
     def forward(self, xs):
-        h = np.zeros((xs.shape[1], self.recur.W.shape[0]), np.float32)
+        h = self.recur.W.xp.zeros((xs.shape[1], self.recur.W.shape[0]), np.float32)
         h, _ = dynet.scan(
             lambda h, x: (F.relu(self.embed(x) + self.recur(h)), None), h, xs, compiled=True
         )
@@ -60,7 +59,7 @@ class Loop:
         self.optimizer.add_hook(dynet.optimizer_hooks.GradientClipping(THRESHOLD))
 
     def prepare(self, xs, t):
-        return self.device.send(xs), self.device.send(t)
+        return self.device.send((xs, t))
 
     def loss(self, batch):
         """The loss, with the record that leads to it."""
@@ -71,19 +70,20 @@ class Loop:
         self.model.cleargrads()
         loss = self.loss(batch)
         loss.backward()
-        return float(loss), {name: _to_numpy(p.grad) for name, p in self._parameters().items()}
+        return float(loss), {name: to_numpy(p.grad) for name, p in self._parameters().items()}
 
     def train(self, batch):
         self.model.cleargrads()
         loss = self.loss(batch)
         loss.backward()
         self.optimizer.update()
-        if self.device.name != "cpu":
-            self.device.xp.cuda.get_current_stream().synchronize()
+
+    def wait(self):
+        wait_for(self.device)
 
     def biases(self):
         parameters = self._parameters()
-        return {name: _to_numpy(parameters[name].array) for name in ("recur.b", "out.b")}
+        return {name: to_numpy(parameters[name].array) for name in ("recur.b", "out.b")}
 
     def _parameters(self):
         model = self.model
@@ -103,5 +103,11 @@ class Scan(Loop):
     network = ScannedIRNN
 
 
-def _to_numpy(array):
+def to_numpy(array):
     return dynet.get_device("cpu").send(array).copy()
+
+
+def wait_for(device):
+    """Return when all is done that the device was given."""
+    if device.name != "cpu":
+        device.xp.cuda.Device().synchronize()

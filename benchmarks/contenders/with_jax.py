@@ -1,15 +1,16 @@
 """The IRNN in JAX, with loss, gradient, clipping and update in one compiled function."""
 
-import os
-
-# XLA takes most of a GPU's memory at its start otherwise, and nothing is left for the others.
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from . import THRESHOLD
+
+
+def device_of(name):
+    """The device called ``cpu`` or ``cuda:N``."""
+    kind, _, number = name.partition(":")
+    return jax.devices(kind)[int(number or 0)]
 
 
 def loss_of(weights, xs, t):
@@ -31,7 +32,7 @@ class Scan:
     label = "JAX, jitted lax.scan"
 
     def __init__(self, weights, rate, device, threads):
-        self.device = jax.devices(device.partition(":")[0])[0]
+        self.device = device_of(device)
         self.weights = jax.device_put(weights, self.device)
         value_and_grad = jax.value_and_grad(loss_of)
 
@@ -52,7 +53,10 @@ class Scan:
         return float(loss), {name: np.asarray(g) for name, g in gradients.items()}
 
     def train(self, batch):
-        _, self.weights = jax.block_until_ready(self.update(self.weights, *batch))
+        _, self.weights = self.update(self.weights, *batch)
+
+    def wait(self):
+        jax.block_until_ready(self.weights)
 
     def biases(self):
         return {name: np.asarray(self.weights[name]) for name in ("recur.b", "out.b")}

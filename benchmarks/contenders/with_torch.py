@@ -86,8 +86,9 @@ class Loop:
         self._sweep(batch)
         nn.utils.clip_grad_norm_(self.parameters, THRESHOLD)
         self.optimizer.step()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+
+    def wait(self):
+        wait_for(self.device)
 
     def biases(self):
         named = self.model.named
@@ -106,6 +107,12 @@ class BuiltIn(Loop):
 
     label = "PyTorch, nn.RNN"
     network = BuiltInIRNN
+
+
+def wait_for(device):
+    """Return when all is done that the device was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _fill(parameters, weights):
