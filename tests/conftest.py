@@ -4,6 +4,15 @@ import gc
 
 import pytest
 
+# Numba makes a great many objects as it compiles, which stay: to look for garbage among them after
+# every 700 would take a tenth of the time.
+gc.set_threshold(100_000, 20, 20)
+
+
+def pytest_collection_modifyitems(items):
+    # The larger a process, the longer it takes to fork it; and what is compiled makes it large.
+    items.sort(key=lambda item: item.path.name != "test_multiprocess_iterator.py")
+
 
 @pytest.fixture(autouse=True, scope="module")
 def what_is_there_stays():

@@ -87,7 +87,7 @@ def of(function):
     n_prefetch=st.integers(1, 3),
     before=st.integers(0, 8),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)  # each example starts up to nine processes
 def test_processes_give_what_the_serial_iterator_gives_from_any_saved_place(
     tmp_path_factory, n, batch_size, repeat, shuffle, n_processes, n_prefetch, before
 ):

@@ -125,7 +125,7 @@ ROWS = [
     Row(
         "where: numbers",
         lambda c, x: F.where(c, 1, x) + F.where(c, x, 0.5),
-        (inputs(CONDITION, x(4)), inputs(lambda rng: rng.random(2000) < 0.5, x(1))),
+        (inputs(CONDITION, x(4)), inputs(lambda rng: rng.random(1024) < 0.5, x(1))),
         lambda c, x: c + ~c * x + c * x + ~c * 0.5,
     ),
     Row(

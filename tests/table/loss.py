@@ -33,7 +33,7 @@ def _softmax(x):
 
 def _weighted(**keywords):
     return lambda x, t: F.softmax_cross_entropy(
-        x, t, class_weight=get_array_module(x).asarray(WEIGHT, x.dtype), **keywords
+        x, t, class_weight=get_array_module(x).array(WEIGHT, x.dtype), **keywords
     )
 
 
