@@ -107,7 +107,7 @@ def check_like(what: str, gradient: Any, array: Any) -> None:
 def _place(array):
     """The name of an array's device; ``None`` of a stand-in and of what is no array."""
     if is_cupy(array):
-        return f"cuda:{array.device.id}"
+        return f"cuda:{array.data.device_id}"
     return "cpu" if isinstance(array, np.ndarray) else None
 
 
@@ -136,7 +136,7 @@ def check_one_device(
             if not is_cupy(x):
                 on_cpu |= isinstance(x, np.ndarray)
                 continue
-        number = x.device.id
+        number = x.data.device_id  # `x.device` would make an object every time
         several |= gpu not in (None, number)
         gpu = number
     if gpu is None:
@@ -245,6 +245,11 @@ class Device:
                 f"Device.send: got an array of {array.dtype} to be sent to {self.name}, "
                 "expected numbers"
             )
+        if is_cupy(array) and not (array.flags.c_contiguous or array.flags.f_contiguous):
+            if _place(array) == self.name:
+                return array
+            with array.device:  # between GPUs, CuPy copies only what is contiguous
+                array = array.copy()
         with self._cuda:
             return self.xp.asarray(array)
 

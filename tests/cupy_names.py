@@ -171,7 +171,8 @@ UFUNCS = (
 ).split()
 # They end in a look at elements, which the host must wait for.
 SYNCHRONISING = frozenset(
-    "argwhere bincount compress extract flatnonzero nonzero unique ravel_multi_index".split()
+    "argwhere average bincount compress extract flatnonzero nanmax nanmin nonzero unique "
+    "ravel_multi_index".split()
 )
 # They answer from shapes and dtypes, with what is no array.
 ANSWERING = frozenset(

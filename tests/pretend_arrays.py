@@ -6,7 +6,6 @@ Everything goes through ``_compute``, which holds the rules that are the same fo
 # ruff: noqa: SIM905 - names are read best as a text
 
 import sys
-import types
 
 import cupy_names as names
 import numpy as np
@@ -194,6 +193,12 @@ def _is_mask(i):
     return isinstance(i, np.ndarray) and i.dtype.kind == "b"
 
 
+def _look_at_masks(indices):
+    """CuPy counts how many booleans are true, be it to read there or to write one number."""
+    if any(x.dtype == bool for x in indices):
+        synchronise("indexing by booleans")
+
+
 def _wrapped(ids, n):
     """CuPy does not look whether ids are in range: they begin again from 0 after the last one."""
     return ids % n if n and ids.dtype.kind in "iu" else ids
@@ -288,7 +293,9 @@ class ufunc:
         if self.__name__ not in scattered.split():
             raise NotImplementedError(f"`{self.name}.at` is not supported yet")
         arrays = []
-        target, at, value = a._a, a._index(indices, arrays), _bare(b, arrays)
+        target, at = a._a, a._index(indices, arrays)
+        _look_at_masks(arrays)
+        value = _bare(b, arrays)
         a._write(lambda: self._function.at(target, at(), value), arrays)
 
     def outer(self, A, B, **keywords):
@@ -345,7 +352,7 @@ class ndarray:
     mT = property(lambda self: self.swapaxes(-1, -2))
     real = property(lambda self: _compute(lambda a: a.real, [self], {}))
     imag = property(lambda self: _compute(lambda a: a.imag, [self], {}))
-    data = property(lambda self: types.SimpleNamespace(ptr=self._a.ctypes.data, device=self.device))
+    data = property(lambda self: _Pointer(self))
     flags = property(lambda self: _Flags(self._a.flags))
     __cuda_array_interface__ = property(lambda self: {"version": 3, "shape": self.shape})
 
@@ -468,7 +475,10 @@ class ndarray:
 
     def copy(self, order="C"):
         if self._device != state.device:  # the one way from there to here
-            return _hold(self._a.copy(order))
+            a = self._a.astype(self.dtype, order, copy=False)
+            if not (a.flags.c_contiguous or a.flags.f_contiguous):
+                raise NotImplementedError("CuPy cannot copy non-contiguous array between devices.")
+            return _hold(a.copy(order))
         return _compute(lambda a: a.copy(order), [self], {})
 
     def __copy__(self):
@@ -479,11 +489,12 @@ class ndarray:
             return self.copy()
 
     def astype(self, dtype, order="K", casting=None, subok=None, copy=True):
+        if casting is not None or subok is not None:
+            raise TypeError("casting and subok are not supported yet")
         dtype = _dtype(dtype)
         if not copy and dtype == self.dtype and order in ("K", "A"):
             return self
-        casting = "unsafe" if casting is None else casting
-        return _compute(lambda a: a.astype(dtype, order, casting, copy=copy), [self], {})
+        return _compute(lambda a: a.astype(dtype, order, copy=copy), [self], {})
 
     def view(self, dtype=None, type=None):
         return _compute(lambda a: a.view() if dtype is None else a.view(dtype), [self], {})
@@ -532,8 +543,7 @@ class ndarray:
     def __getitem__(self, indices):
         arrays = []
         at = self._index(indices, arrays)
-        if any(x.dtype == bool for x in arrays):
-            synchronise("indexing by booleans")
+        _look_at_masks(arrays)
         if not arrays:
             result = self._a[at()]
             return _hold(result, self if self._owner is None else self._owner)
@@ -547,9 +557,8 @@ class ndarray:
             raise TypeError(f"Unsupported type {type(value)}")
         arrays = []
         at = self._index(indices, arrays)
+        _look_at_masks(arrays)
         if type(value) is ndarray:
-            if value.ndim and any(x.dtype == bool for x in arrays):
-                synchronise("writing an array where booleans say")
             arrays.append(value)
             value = value._a
         target = self._a
@@ -563,6 +572,15 @@ class ndarray:
         else:
             with np.errstate(all="ignore"):
                 write()
+
+
+class _Pointer:
+    """What CuPy calls a ``MemoryPointer``."""
+
+    def __init__(self, array):
+        self.ptr, self.device_id = array._a.ctypes.data, array._device
+
+    device = property(lambda self: cuda.Device(self.device_id))
 
 
 class _Flags:
@@ -687,10 +705,13 @@ asanyarray = asarray
 
 def _contiguous(order):
     def as_contiguous(a, dtype=None):
-        a = asarray(a, dtype)
-        if not a.ndim:
-            return a.reshape(1)
-        return a if a.flags[f"{order}_contiguous"] else a.copy(order.upper())
+        if type(a) is not ndarray:
+            raise TypeError(f"Argument 'a' has incorrect type (got {type(a)})")
+        if dtype is not None and dtype != a.dtype:
+            a = a.astype(dtype)
+        if a.flags[f"{order}_contiguous"]:  # wherever it is
+            return a if a.ndim else _hold(a._a.reshape(1), a if a._owner is None else a._owner)
+        return _compute(lambda a: a.copy(order.upper()), [a], {})
 
     return as_contiguous
 

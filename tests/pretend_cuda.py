@@ -49,6 +49,13 @@ class CUDARuntimeError(RuntimeError):
     __module__ = "cupy_backends.cuda.api.runtime"
 
 
+class IllegalAddress(BaseException):
+    """A kernel got memory of another device, for which CuPy does not look.
+
+    Afterwards a process can do nothing more on a GPU; so no program should come to catch this.
+    """
+
+
 class MemoryPool:
     """Counts the bytes that arrays hold."""
 
@@ -358,7 +365,7 @@ class RawKernel:
         arrays = [a for a in args if hasattr(a, "_device")]
         for a in arrays:
             if a._device != state.device:
-                raise ValueError(
+                raise IllegalAddress(
                     f"{self.name}: an array of device {a._device}, on device {state.device}"
                 )
         work = self._kernel.prepared(grid, block, args, shared_mem)

@@ -175,6 +175,14 @@ def test_arrays_go_from_gpu_to_gpu(pretend_gpu):
     np.testing.assert_array_equal(host(x), X)
 
 
+def test_what_is_not_contiguous_goes_from_gpu_to_gpu_too(pretend_gpu):
+    part = pretend_gpu.asarray(X)[:, ::2]
+    assert get_device("cuda:0").send(part) is part
+    there = get_device("cuda:1").send(part)
+    assert where(there) == "cuda:1"
+    np.testing.assert_array_equal(host(there), X[:, ::2])
+
+
 def test_the_current_device_is_what_was_made_so(pretend_gpu):
     with get_device("cuda:1"), get_device("cpu"):
         assert where(pretend_gpu.zeros(3)) == "cuda:1"

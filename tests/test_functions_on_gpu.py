@@ -109,6 +109,32 @@ def test_a_function_and_its_gradient_are_on_a_gpu_what_they_are_on_the_cpu(devic
         check(got.gradients, expected.gradients, 1e-4)
 
 
+OF_MANY_AXES = {
+    "relu": F.relu,
+    "softplus": F.softplus,
+    "erf": F.erf,
+    "dropout": F.dropout,
+    "zoneout": lambda x: F.zoneout(x, 2 * x),
+    "softmax": F.softmax,
+    "sigmoid_cross_entropy": lambda x: F.sigmoid_cross_entropy(x, np.sign(x.array).astype("i")),
+}
+
+
+@pytest.mark.parametrize("function", OF_MANY_AXES.values(), ids=OF_MANY_AXES)
+def test_arrays_of_more_axes_than_a_kernel_counts_are_looked_at_element_by_element(
+    device, function
+):
+    x = np.random.default_rng(0).standard_normal((2, 1, 3, 1, 2, 2)).astype(np.float32)
+    found = []
+    for xp in device, np:
+        dynet.random.seed(1)
+        v = Variable(xp.asarray(x))
+        y = function(v)
+        F.sum(y * y).backward()
+        found.append((y.array, v.grad))
+    check(*found, 1e-5)
+
+
 @pytest.mark.parametrize("name", IN_FLOAT64)
 def test_in_float64_they_agree_to_more_digits(device, name):
     row = ROWS[name]

@@ -89,6 +89,8 @@ def both(name, mode, xp):
     weights_there = None if weights is None else gpu.send(weights)
     with dynet.using_config("train", mode == "train"):
         expected = swept(link, inputs, weights, here)
+        # A loop that is compiled for the first time is compared with the tape, which waits.
+        swept(copy.deepcopy(there), inputs, weights_there, gpu)
         if hasattr(xp, "synchronisations"):
             xp.begin_anew()
         found = swept(there, inputs, weights_there, gpu)

@@ -464,6 +464,22 @@ def test_a_gradient_on_another_device_than_its_parameter_is_an_error_that_names_
     np.testing.assert_array_equal(on_cpu(link.p0.array), ARRAYS[0])
 
 
+def test_a_parameter_on_a_gpu_that_is_not_the_current_one_is_an_error(pretend_gpu):
+    link = link_of(ARRAYS[:1], xp=pretend_gpu).to_device("cuda:1")
+    optimizer = Adam().setup(link)
+    link.p0.grad = link.device.send(STEPS[0][0])
+    message = "the arrays are on cuda:1, the current device is cuda:0; .* makes that the current"
+    with pytest.raises(ValueError, match=f"^Adam.update: {message}"):
+        optimizer.update()
+    with link.device:
+        optimizer.update()
+    assert link.p0.update_rule.state["m"].device.id == 1
+    with pytest.raises(ValueError, match=f"^update_adam: {message}"):
+        optimizer.update()
+    with pytest.raises(ValueError, match=f"^sum_of_squares: {message}"):
+        update_cuda.sum_of_squares(link.p0.array)
+
+
 def test_gradients_on_several_devices_have_no_common_norm(device):
     link = link_of(ARRAYS[:2])
     link.p1.to_device("cuda:0")

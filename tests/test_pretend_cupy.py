@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pretend_cuda import IllegalAddress
 
 
 @pytest.fixture
@@ -53,6 +54,8 @@ REFUSED = {
     "an array of NumPy's to choose from": lambda cp, x: np.where(x > 1, x, np.ones((3, 4))),
     "an array of NumPy's to multiply": lambda cp, x: x.T @ np.ones((3, 4)),
     "an array of NumPy's to write into": lambda cp, x: np.exp(x, out=np.ones((3, 4))),
+    "an array of NumPy's to make contiguous": lambda cp, x: cp.ascontiguousarray(np.ones(3)),
+    "a rule of casting": lambda cp, x: x.astype(np.float64, casting="safe"),
     "conversion": lambda cp, x: np.asarray(x),
     "conversion to compare": lambda cp, x: np.testing.assert_allclose(x, x),
     "a sum of some": lambda cp, x: np.sum(x, where=x > 1),
@@ -176,6 +179,9 @@ LOOKS = {
     "tolist": lambda cp, x: x.tolist(),
     "asnumpy": lambda cp, x: cp.asnumpy(x),
     "a mask": lambda cp, x: x[x > 1],
+    "a mask for one number": lambda cp, x: x.__setitem__(x > 1, 0),
+    "a mask of what to add to": lambda cp, x: np.add.at(x, x > 1, 1.0),
+    "a weighted mean": lambda cp, x: np.average(x, weights=x),
     "nonzero": lambda cp, x: np.nonzero(x),
     "where alone": lambda cp, x: np.where(x),
     "unique": lambda cp, x: np.unique(x),
@@ -198,7 +204,6 @@ def test_arithmetic_lets_nobody_wait(pretend_gpu, x):
     y = np.where(x > 1, x, 0) @ x.T
     y[0] = x.sum()
     y *= 2
-    x[x > 1] = 0
     pretend_gpu.zeros(3)
     len(x), x.shape, x.dtype, repr(type(x))
     assert pretend_gpu.synchronisations == []
@@ -216,6 +221,9 @@ def test_arrays_of_two_devices_do_not_meet(pretend_gpu, x):
         np.testing.assert_array_equal((pretend_gpu.asarray(x) + y).get(), x.get() + 1)
     with pytest.raises(ValueError, match="device"):
         x + y
+    part = pretend_gpu.asarray(np.ones((4, 4), np.float32))[:, ::2]
+    with pretend_gpu.cuda.Device(1), pytest.raises(NotImplementedError, match="non-contiguous"):
+        pretend_gpu.asarray(part)
     assert pretend_gpu.cuda.Device().id == 0
     with pytest.raises(RuntimeError, match="cudaErrorInvalidDevice"):
         pretend_gpu.cuda.Device(2)
@@ -455,6 +463,14 @@ def test_writing_outside_of_an_array_is_noticed(pretend_gpu):
     x = pretend_gpu.zeros(12, np.float32)
     with pytest.raises(IndexError, match=r"add_one wrote outside of an array float32 \(12,\)"):
         run(pretend_gpu, ADD, "add_one", 1, 16, x, 13)
+
+
+def test_a_kernel_that_gets_memory_of_another_device_ends_the_program(pretend_gpu):
+    x = pretend_gpu.zeros(12, np.float32)
+    assert x.data.device_id == 0
+    with pretend_gpu.cuda.Device(1), pytest.raises(IllegalAddress, match="of device 0, on device"):
+        run(pretend_gpu, ADD, "add_one", 1, 16, x, 12)
+    assert not issubclass(IllegalAddress, Exception)
 
 
 def test_shared_memory_is_what_was_asked_for(pretend_gpu):

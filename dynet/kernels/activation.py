@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from .arithmetic import COMPILED, each, each_runs, run, runnable
+from .arithmetic import COMPILED, each, each_runs, readable, run, runnable
 from .cuda import twin
 from .elementary import exp, expm1, log, log1p, sigmoid
 from .error_function import erfc
@@ -62,7 +62,7 @@ _twin(relu_backward, "gx[i] = y[i] <= T(0) ? T(0) : gy[i];")
 def relu(x):
     """``max(x, 0)``; ``x`` any shape, NumPy's, float32 or float64."""
     y = np.empty(x.shape, x.dtype)
-    relu_forward(x, y)
+    relu_forward(_readable(x), y)
     return y
 
 
@@ -72,8 +72,13 @@ def relu_grad(y, gy):
         on_gpu = each_runs(relu_backward, y, gy)
         return each(relu_backward, (y, gy)) if on_gpu else np.where(y <= 0, 0, gy)
     gx = np.empty(gy.shape, gy.dtype)
-    relu_backward(y, gy, gx)
+    relu_backward(_readable(y), _readable(gy), gx)
     return gx
+
+
+def _readable(x):
+    """The same, as ``readable`` gives it, in its shape; with one look where it is so already."""
+    return x if x.flags.carray else readable(x).reshape(x.shape)
 
 
 # -- of each element, on vectors ------------------------------------------------------------------
@@ -423,7 +428,7 @@ def _of_rows(kernel, rows, others):
     if type(rows) is not np.ndarray:
         return run(kernel, (rows, others), [(rows.shape, rows.dtype)], by_rows=True)[0]
     y = np.empty(rows.shape, rows.dtype)
-    kernel(np.ascontiguousarray(rows), np.ascontiguousarray(others), y)
+    kernel(readable(rows), readable(others), y)
     return y
 
 

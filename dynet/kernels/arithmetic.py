@@ -6,6 +6,10 @@ from numba import njit
 from ..backend import StandIn, get_array_module, is_cupy
 from .cuda import launch, twin_of
 
+# An array in CUDA has a place for the lengths of so many axes. Whoever has more is looked at
+# element by element, in C order.
+MOST_AXES = 4
+
 # What kernels compute with. NumPy has one object for each, so that a look here costs little.
 COMPILED = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -80,7 +84,7 @@ def run(kernel, arrays, outputs, settings=(), by_rows=False) -> list:
     if type(arrays[0]) is not np.ndarray:
         xp = get_array_module(arrays[0])
         written = [xp.empty(shape, dtype) for shape, dtype in outputs]
-        launch(kernel, arrays, written, settings)
+        launch(kernel, list(map(_countable, arrays)), list(map(_countable, written)), settings)
         return written
     written = [np.empty(shape, dtype) for shape, dtype in outputs]
     # A look at a flag takes no longer than to make contiguous what is.
@@ -89,6 +93,11 @@ def run(kernel, arrays, outputs, settings=(), by_rows=False) -> list:
     if status is not None and status != -1:
         raise ValueError(f"{kernel.__name__} refused what it was given: it returned {status}")
     return written
+
+
+def _countable(array):
+    """An array for a twin, to which it has no more axes than its shape has room for."""
+    return array if array.ndim <= MOST_AXES else array.reshape(-1)
 
 
 def each_runs(kernel, *arrays) -> bool:
@@ -119,7 +128,8 @@ def each(kernel, arrays, settings=()):
     first = arrays[0]
     if type(first) is not np.ndarray:
         y = get_array_module(first).empty(first.shape, first.dtype)
-        launch(kernel, arrays, [y], list(map(first.dtype.type, settings)))
+        casts = list(map(first.dtype.type, settings))
+        launch(kernel, list(map(_countable, arrays)), [_countable(y)], casts)
         return y
     y = np.empty(first.shape, first.dtype)
     if settings or len(arrays) > 2 or not (first.flags.writeable and arrays[-1].flags.writeable):

@@ -21,7 +21,7 @@ from numba import njit
 
 from ..backend import get_array_module
 from . import tile
-from .arithmetic import compiled
+from .arithmetic import compiled, readable
 from .threads import available_cores, share
 from .tile import ROWS, VECTOR_BYTES
 
@@ -369,7 +369,7 @@ def convolve(x, W, b, geometry):
         return _with_bias(xp.concatenate(ys, axis=1), b)
     tables = _window_tables(x, C, geometry)
     W = W.reshape(groups, O // groups, *W.shape[1:]).transpose(0, 3, 2, 4, 1)
-    return _correlate(np.ascontiguousarray(x), W, b, tables, out)
+    return _correlate(readable(x), W, b, tables, out)
 
 
 def _window_tables(x, channels, geometry):
@@ -394,7 +394,7 @@ def deconvolve(y, W, b, geometry):
             for g in range(groups)
         ]
         return _with_bias(add_windows(xp.concatenate(cols, axis=1), geometry), b)
-    y = np.ascontiguousarray(y)
+    y = readable(y)
     (sy, sx), size = geometry.stride, (len(y), y.shape[2])
     x = np.empty((len(y), groups * C, h, w), y.dtype) if sy * sx > 1 else None
     for i, rows, row_taps, top in _phases(geometry, 0):
@@ -441,7 +441,7 @@ def convolution_weight(x, gy, geometry):
         gys = gy.reshape(n, groups, width, *geometry.out)
         gWs = [xp.tensordot(gys[:, g], cols[:, g], ((0, 2, 3), (0, 4, 5))) for g in range(groups)]
         return xp.concatenate(gWs, axis=0)
-    x, gy = np.ascontiguousarray(x), np.ascontiguousarray(gy).reshape(n, O, -1)
+    x, gy = readable(x), readable(gy).reshape(n, O, -1)
     tables = _window_tables(x, C, geometry)
     K = len(tables.taps)
     lanes = _lanes(width, x.dtype)

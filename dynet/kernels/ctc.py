@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from .arithmetic import check_compiled
+from .arithmetic import check_compiled, readable
 from .elementary import exp, log
 from .loss import total_of
 
@@ -147,7 +147,7 @@ def ctc(x, labels, blank, input_length, label_length):
     check_compiled("connectionist_temporal_classification", x)
     losses, slopes = np.empty(x.shape[1], x.dtype), np.empty(x.shape, x.dtype)
     labels, input_length, label_length = [
-        np.ascontiguousarray(a, np.int64) for a in (labels, input_length, label_length)
+        readable(np.asarray(a, np.int64)) for a in (labels, input_length, label_length)
     ]
-    ctc_forward(np.ascontiguousarray(x), labels, blank, input_length, label_length, losses, slopes)
+    ctc_forward(readable(x), labels, blank, input_length, label_length, losses, slopes)
     return losses, slopes

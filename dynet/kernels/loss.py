@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from ..backend import get_array_module, is_cupy
-from .arithmetic import check_compiled
+from .arithmetic import check_compiled, readable
 from .cuda import launch, twin
 from .elementary import exp, log1p
 from .labels import equals
@@ -267,7 +267,7 @@ def softmax_cross_entropy(x, t, weight, ignore, smoothing):
         arrays = x, x.view(INTEGERS[x.dtype]), t, weight
         launch(softmax_cross_entropy_forward, arrays, (e, totals, losses), (ignore, smoothing))
         return e, totals, losses, _counted(~equals(t, ignore), x.dtype), losses.sum()
-    x = np.ascontiguousarray(x)
+    x = readable(x)
     e = np.empty(x.shape, x.dtype)
     totals, losses = np.empty((2, len(x)), x.dtype)
     bits = x.view(INTEGERS[x.dtype])
@@ -302,7 +302,7 @@ def softmax_cross_entropy_grad(e, totals, t, weight, ignore, smoothing, glosses,
         launch(softmax_cross_entropy_backward, arrays, (gx,), settings)
         return gx
     gx = np.empty(e.shape, e.dtype)
-    glosses = np.ascontiguousarray(glosses)
+    e, totals, glosses = readable(e), readable(totals), readable(glosses)
     softmax_cross_entropy_backward(
         e, totals, as_labels(t), weight, glosses, ignore, smoothing, scale, gx
     )
@@ -394,10 +394,11 @@ def sigmoid_cross_entropy(x, t):
     check_compiled("sigmoid_cross_entropy", x)
     losses, slopes = (get_array_module(x).empty(x.shape, x.dtype) for _ in range(2))
     if is_cupy(x):
-        launch(sigmoid_cross_entropy_forward, (x, t), (losses, slopes))
+        flat = [a.reshape(-1) for a in (x, t, losses, slopes)]
+        launch(sigmoid_cross_entropy_forward, flat[:2], flat[2:])
         return losses, slopes, _counted(t >= 0, x.dtype), losses.sum()
     wrong, kept, total = sigmoid_cross_entropy_forward(
-        np.ascontiguousarray(x).reshape(-1),
+        readable(x).reshape(-1),
         as_labels(t).reshape(-1),
         losses.reshape(-1),
         slopes.reshape(-1),
@@ -414,4 +415,4 @@ def as_labels(t):
     """Labels as contiguous int64, so that a kernel is compiled for one dtype and not for eight."""
     if t.dtype.char in "LQ":
         t = np.minimum(t, np.iinfo(np.int64).max)  # out of range in any case, and not negative
-    return np.ascontiguousarray(t, np.int64)
+    return readable(np.asarray(t, np.int64))

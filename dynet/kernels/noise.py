@@ -7,7 +7,7 @@ a gradient needs it, instead of being kept.
 import numpy as np
 from numba import njit
 
-from .arithmetic import check_compiled, run
+from .arithmetic import check_compiled, readable, run
 from .cuda import twin
 
 # An odd number near 2 ** 64 divided by the golden ratio, and two found by search; from Steele,
@@ -115,7 +115,7 @@ def dropout(x, ratio, key, first):
         outputs = [(x.shape, x.dtype)]
         return run(dropout_to, (x,), outputs, (ratio, key, first), by_rows=True)[0]
     y = np.empty(x.shape, x.dtype)
-    dropout_to(np.ascontiguousarray(x).reshape(-1), ratio, key, first, y.reshape(-1))
+    dropout_to(readable(x).reshape(-1), ratio, key, first, y.reshape(-1))
     return y
 
 
@@ -130,6 +130,6 @@ def zoneout(h, x, ratio, key, first):
         keep, y = run(zoneout_to, (h, x), outputs, (ratio, key, first), by_rows=True)
         return y, keep
     y, keep = np.empty(x.shape, x.dtype), np.empty(x.shape, bool)
-    h, x = np.ascontiguousarray(h).reshape(-1), np.ascontiguousarray(x).reshape(-1)
+    h, x = readable(h).reshape(-1), readable(x).reshape(-1)
     zoneout_to(h, x, ratio, key, first, keep.reshape(-1), y.reshape(-1))
     return y, keep

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from ..backend import is_cupy
-from .arithmetic import check_compiled, run, runnable
+from .arithmetic import check_compiled, readable, run, runnable
 from .cuda import twin
 
 _fast = njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
@@ -419,10 +419,10 @@ def batch_normalization(x, gamma, beta, eps):
     if type(x) is np.ndarray:
         y = np.empty(x.shape, x.dtype)
         stats = np.empty((2, gamma.size), x.dtype)
-        gamma, beta = np.ascontiguousarray(gamma), np.ascontiguousarray(beta)
+        gamma, beta = readable(gamma), readable(beta)
         if x.ndim == 2:
             check_compiled("batch_normalization", x)
-            features_forward(np.ascontiguousarray(x), gamma, beta, eps, y, stats)
+            features_forward(readable(x), gamma, beta, eps, y, stats)
         elif gamma.size:
             check_compiled("batch_normalization", x)
             maps_forward(_maps(x), gamma, beta, eps, _maps(y), stats)
@@ -440,9 +440,9 @@ def batch_normalization_grad(x, gamma, stats, eps, gy):
     if type(x) is np.ndarray:
         gx = np.empty(x.shape, x.dtype)
         ggamma, gbeta = np.empty(gamma.size, x.dtype), np.empty(gamma.size, x.dtype)
-        gamma = np.ascontiguousarray(gamma)
+        gamma, stats = readable(gamma), readable(stats)
         if x.ndim == 2:
-            x, gy = np.ascontiguousarray(x), np.ascontiguousarray(gy)
+            x, gy = readable(x), readable(gy)
             features_backward(x, gamma, stats, eps, gy, gx, ggamma, gbeta)
         elif gamma.size:
             maps_backward(_maps(x), gamma, stats, eps, _maps(gy), _maps(gx), ggamma, gbeta)
@@ -458,7 +458,7 @@ def batch_normalization_grad(x, gamma, stats, eps, gy):
 
 def _maps(x):
     """``(N, C, S)`` as ``(N * C, S)``; the elements lie in C order."""
-    return np.ascontiguousarray(x).reshape(x.shape[0] * x.shape[1], x.shape[2])
+    return readable(x).reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 
 def _of_batch(x):
@@ -486,7 +486,7 @@ def group_normalization(x, groups, gamma, beta, eps, function="group_normalizati
         check_compiled(function, x)
         rows = _examples(x)
         y, stats = np.empty(rows.shape, x.dtype), np.empty((len(x), 2 * groups), x.dtype)
-        rows, gamma, beta = map(np.ascontiguousarray, (rows, gamma, beta))
+        rows, gamma, beta = map(readable, (rows, gamma, beta))
         groups_forward(rows, gamma, beta, groups, eps, y, stats)
         return y if x.ndim == 2 else y.reshape(x.shape), stats
     if runnable(x) and not _of_images(x):
@@ -515,7 +515,7 @@ def group_normalization_grad(x, groups, gamma, stats, eps, gy):
     if type(x) is np.ndarray:
         rows = _examples(x)
         gx, sums = np.empty(rows.shape, x.dtype), np.empty((1, 2 * channels), x.dtype)
-        rows, gamma, gy = map(np.ascontiguousarray, (rows, gamma, _examples(gy)))
+        rows, gamma, stats, gy = map(readable, (rows, gamma, stats, _examples(gy)))
         groups_backward(rows, gamma, stats, gy, groups, eps, gx, sums)
         sums = sums[0]
         return gx if x.ndim == 2 else gx.reshape(x.shape), sums[:channels], sums[channels:]

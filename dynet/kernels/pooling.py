@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, uint64
 
 from ..backend import get_array_module
-from .arithmetic import compiled
+from .arithmetic import compiled, readable
 from .convolution import add_windows, windows
 
 # -- compiled -----------------------------------------------------------------------------------
@@ -223,13 +223,13 @@ def spread_over_windows(y, kernel, stride, pad, counts, x):
 
 def _planes(x):
     """Images of all examples and channels, ``(N * C, h, w)``, in one block of memory."""
-    return np.ascontiguousarray(x).reshape(-1, *x.shape[2:])
+    return readable(x).reshape(-1, *x.shape[2:])
 
 
 def _rows(x):
     """The same, each image as one row: ``(N * C, h * w)``."""
     n, c, h, w = x.shape
-    return np.ascontiguousarray(x).reshape(n * c, h * w)
+    return readable(x).reshape(n * c, h * w)
 
 
 def largest(x, geometry):

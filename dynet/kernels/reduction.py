@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from ..backend import get_array_module
-from .arithmetic import compiled, run, runnable
+from .arithmetic import compiled, readable, run, runnable
 from .cuda import twin
 
 # NumPy begins a loop anew for each stretch that it reduces. If they are no longer than this, that
@@ -174,7 +174,7 @@ def extreme(x, axis, sign):
     """The largest along an axis (the smallest, if ``sign`` is -1), which stays, with length 1."""
     axis %= x.ndim
     y = np.empty((*x.shape[:axis], 1, *x.shape[axis + 1 :]), x.dtype)
-    extreme_to(_around(np.ascontiguousarray(x), axis), x.dtype.type(sign), _around(y, axis)[:, 0])
+    extreme_to(_around(readable(x), axis), x.dtype.type(sign), _around(y, axis)[:, 0])
     return y
 
 
@@ -189,7 +189,7 @@ def extreme_grad(x, y, gy, axis, sign):
     if is_short(x, axis) and compiled(y, gy):
         axis %= x.ndim
         gx = np.empty(x.shape, x.dtype)
-        x, y, gy = [_around(np.ascontiguousarray(a), axis) for a in (x, y, gy)]
+        x, y, gy = [_around(readable(a), axis) for a in (x, y, gy)]
         share_to(x, y[:, 0], gy[:, 0], x.dtype.type(sign), _around(gx, axis))
         return gx
     # Not the equal ones: where the value is NaN nothing equals it, and all get a share.

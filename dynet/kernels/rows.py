@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from ..backend import StandIn, get_array_module
-from .arithmetic import compiled, run, runnable
+from .arithmetic import compiled, readable, run, runnable
 from .cuda import launch, twin
 from .labels import equals, may_look
 
@@ -98,7 +98,7 @@ def sum_rows(x):
     if not compiled(x):
         return x.sum(axis=0)
     y = np.empty(x.shape[1], x.dtype)
-    sum_rows_to(x, y)
+    sum_rows_to(readable(x), y)
     return y
 
 
@@ -110,7 +110,7 @@ def scatter_add(ids, gy, table):
     mode has checked them, and those outside the table are passed over, too.
     """
     if compiled(table):
-        scatter_rows(ids, gy, table)
+        scatter_rows(readable(ids), readable(gy), table)
         return
     if runnable(table):
         into = table if table.flags.c_contiguous else np.zeros_like(table, order="C")
@@ -134,7 +134,7 @@ def gather(ids, table, ignore=None):
     """
     if compiled(table):
         y = np.empty((ids.size, table.shape[1]), table.dtype)
-        wrong = gather_rows(ids, table, ignore is not None, ignore or 0, y)
+        wrong = gather_rows(readable(ids), table, ignore is not None, ignore or 0, y)
         if wrong >= 0:
             raise _out_of_range(ids[wrong], table)
         return y

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import is_cupy
+from ..backend import check_one_device, is_cupy
 from .cuda import BLOCK, C_TYPES, MOST_BLOCKS, PRELUDE, WARP
 
 OPTIONS = ("--fmad=false",)
@@ -184,10 +184,12 @@ def launch(
         proceed: a boolean without axes; where it is false, nothing is written.
 
     Raises:
-        ValueError: the arrays are not of one shape and dtype.
+        ValueError: the arrays are not of one shape and dtype, or not on the current device.
     """
     import cupy  # optional dependency; there are arrays of it
 
+    # CuPy does not look; a kernel that reads another device's memory is the end of the process.
+    check_one_device(kernel_name(rule), [gradient, *written])
     first = written[0]
     for x in gradient, *written:
         if x.shape != first.shape or x.dtype != first.dtype:
@@ -298,7 +300,12 @@ def _sums_of_squares(xs):
 
 
 def sum_of_squares(x: Any) -> Any:
-    """The sum of the squared elements of a CuPy array: an array without axes, of float64."""
+    """The sum of the squared elements of a CuPy array: an array without axes, of float64.
+
+    Raises:
+        ValueError: the array is not on the current device.
+    """
+    check_one_device("sum_of_squares", [x])
     return _sums_of_squares([x]).sum()
 
 
@@ -306,7 +313,7 @@ def clipping(xs: list, threshold: float) -> tuple[Any, Any, Any]:
     """How to scale arrays for their norm, as one vector, to be at most a threshold.
 
     Args:
-        xs: CuPy's, on one device, of float32 or float64.
+        xs: CuPy's, on the current device, of float32 or float64.
         threshold: the largest norm.
 
     Returns:

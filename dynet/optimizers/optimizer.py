@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import beside, get_array_module, get_device_from_array, is_cupy
+from ..backend import beside, check_one_device, get_array_module, get_device_from_array, is_cupy
 from ..kernels.arithmetic import COMPILED
 from ..link import Link
 from ..parameter import Parameter
@@ -191,6 +191,8 @@ class Optimizer(Hookable):
             raise ValueError(
                 f"{self._on(parameter)} has the strides {W.strides}, expected a contiguous array"
             )
+        # Of several GPUs the state would be made on the current one, whose kernels cannot read W.
+        check_one_device(f"{type(self).__name__}.update", {parameter.name: W})
         self._keep_state(rule, W)
 
     def _check_gradient(self, parameter, given):
