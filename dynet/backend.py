@@ -8,12 +8,8 @@ An operation computes on one device, the one on which its arrays are, and makes 
 of several GPUs that must be the *current* one, which ``Device.use`` chooses.
 """
 
-import ctypes
 import inspect
 import os
-import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +17,8 @@ from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
+
+from .cuda_version import what_to_install
 
 # What forwards mostly return; of these nobody has to ask where they are.
 ON_THE_CPU = frozenset((np.ndarray, np.float32, np.float64))
@@ -309,7 +307,7 @@ def get_device(spec: "str | int | Device") -> Device:
         if error.name != "cupy":
             raise
         raise RuntimeError(
-            f"get_device: {spec!r} needs CuPy, which is not installed here; {_what_to_install()}"
+            f"get_device: {spec!r} needs CuPy, which is not installed here; {what_to_install()}"
         ) from error
     except ImportError as error:
         raise RuntimeError(
@@ -325,53 +323,6 @@ def get_device(spec: "str | int | Device") -> Device:
     if index >= count:
         raise RuntimeError(f"get_device: got {spec!r}, but this machine has {count} GPU(s)")
     return Device(f"cuda:{index}", cupy, cupy.cuda.Device(index))
-
-
-# CuPy's wheels by the major version of CUDA. A driver runs what was made for its version of CUDA
-# and for older ones.
-WHEELS = {11: "cupy-cuda11x", 12: "cupy-cuda12x", 13: "cupy-cuda13x"}
-
-
-def _what_to_install():
-    """Which of CuPy's wheels goes with the CUDA on this machine, as the end of a sentence."""
-    found, where = _cuda_of_driver(), "the driver here is of CUDA {}.{}"
-    if found is None:
-        found, where = _cuda_of_toolkit(), "there is no driver here, but the toolkit of CUDA {}.{}"
-    if found is None:
-        wheels = ", ".join(f"{wheel} for CUDA {major}" for major, wheel in WHEELS.items())
-        return (
-            "neither a driver nor a toolkit of CUDA was found; on a machine with a GPU of NVIDIA's "
-            f"`pip install` that one of {wheels} which goes with its driver"
-        )
-    where = where.format(*found)
-    if found[0] < min(WHEELS):
-        return f"{where}, expected CUDA {min(WHEELS)} or newer; then `pip install {WHEELS[12]}`"
-    return f"{where}: `pip install {WHEELS[min(found[0], max(WHEELS))]}`"
-
-
-def _cuda_of_driver():
-    """The newest CUDA that the driver runs, ``(12, 4)``; ``None`` where there is no driver."""
-    library = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
-    version = ctypes.c_int()
-    try:
-        failed = ctypes.CDLL(library).cuDriverGetVersion(ctypes.byref(version))
-    except (OSError, AttributeError):
-        return None
-    return None if failed else divmod(version.value // 10, 100)  # 12040 is 12.4
-
-
-def _cuda_of_toolkit():
-    """The version of the CUDA toolkit by what its compiler says; ``None`` where there is none."""
-    home = os.environ.get("CUDA_PATH") or os.environ.get("CUDA_HOME") or "/usr/local/cuda"
-    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path=os.path.join(home, "bin"))
-    if nvcc is None:
-        return None
-    try:
-        says = subprocess.run([nvcc, "--version"], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    version = re.search(r"release (\d+)\.(\d+)", says.stdout)
-    return None if version is None else tuple(map(int, version.groups()))
 
 
 # A matrix product of fewer operations than this is over within a millisecond on one core.

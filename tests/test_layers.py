@@ -14,6 +14,7 @@ ROOT = Path(dynet.__file__).parent
 # From the ground up. A file may import from its own room and from those before it.
 ROOMS = [
     "config",
+    "cuda_version",
     "backend",
     "files",
     "debugging",
