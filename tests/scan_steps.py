@@ -328,7 +328,7 @@ def activations_with_parameters(p, T, N, H):
 
 @case("f8")
 def numbers_and_powers(p, T, N, H):
-    k, constants = p.dtype.type(0.3), p.array(H)
+    k, constants = p.dtype.type(0.3), p.constant(p.array(H))
 
     def step(h, x):
         y = 2 * (1 - h) / 3 + (1 + x * x) ** -1.5 + h**2 + h**3 + 2**h + (1 + h * h) ** 0.5

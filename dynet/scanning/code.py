@@ -350,6 +350,8 @@ class _Writer:
     def spare_copies_of_parts(self, groups, readers, needed):
         """Let what is only joined with others be computed where it is joined."""
         for joined in [group[0] for group in groups if group[0].kind == "joined"]:
+            if self.homes.get(joined.number, ("",))[0].startswith(("carry", "gcarry")):
+                continue  # the last carry stands there, which others may read until then
             axis, starts = joined.settings
             for ref, start in zip(joined.operands, starts, strict=True):
                 v = ref.value

@@ -110,6 +110,9 @@ template <typename T> __device__ T floor_divided(T x, T y) {{
 # A block of threads has at most so many.
 MOST_THREADS = 512
 
+# Elements are counted in 32 bits, up to one for each thread of a GPU beyond the last.
+TOO_MANY = 1 << 30
+
 # What a loop is given besides its arrays; ``scratch`` is for what is local, where a whole GPU
 # works at a phase.
 FIELDS = (
@@ -262,6 +265,8 @@ class _Writer:
 
     def place_over_time(self, v):
         """The array with time first where a value is: its role and number, and how far ahead."""
+        if v.kind == "x" and v.settings[0] in self.program.trace.still:
+            return "still", v.settings[0], 0
         if v.kind in ("x", "gy", "external"):
             return v.kind, v.settings[0], 0
         if v.kind == "carry":
@@ -334,7 +339,7 @@ class _Writer:
     def write(self) -> CudaCode:
         program = self.program
         for v in program.trace.values:
-            if math.prod(v.shape) >= 1 << 31:
+            if math.prod(v.shape) >= TOO_MANY:
                 raise Obstacle(f"it computes an array of {math.prod(v.shape)} elements")
         if self.late:
             roots = late_roots(program)
@@ -366,7 +371,8 @@ class _Writer:
         self.write_copies(groups)
         begin, end = self.begin_and_end()
         arrays = [array for array, _ in self.arrays.values()]
-        values = np.array([x for x, _ in self.numbers], np.float64)
+        # Where there are none, memory all the same: a pointer to something.
+        values = np.array([x for x, _ in self.numbers] or [0], np.float64)
         return CudaCode(
             self.text(begin, end),
             arrays,
@@ -407,6 +413,8 @@ class _Writer:
     def settle_parts(self, groups):
         """Let what is only joined with others be computed where it is joined."""
         for joined in [group[0] for group in groups if group[0].kind == "joined"]:
+            if self.targets(joined)[0][0].startswith(("l.carry", "l.gcarry")):
+                continue  # the last carry stands there, which others may read until then
             axis, starts = joined.settings
             for ref, start in zip(joined.operands, starts, strict=True):
                 v = ref.value
@@ -715,14 +723,15 @@ class _Writer:
         at = twin.work if twin.work < n_arrays else twin.work - len(settings)
         work = values[at]
         by_rows = work.batch is not None
-        per_row = row_size(work)
+        per_row, each, item = row_size(work), 1, "i"
         if twin.by_rows:
-            per_row = (1 if work.batch == 0 else work.shape[0]) * WARP
+            per_row, each = 1 if work.batch == 0 else work.shape[0], WARP
+            item = f"i, thread % {WARP}"
+        start, step = [f"{x} / {each}" if each > 1 else x for x in ("thread", "threads")]
         extent = f"rows * {per_row}" if by_rows else str(per_row)
-        item = f"i / {WARP}, i % {WARP}" if twin.by_rows else "i"
-        self.lines.append(f"for (int i = thread; i < {extent}; i += threads)")
+        self.lines.append(f"for (int i = {start}; i < {extent}; i += {step})")
         self.lines.append(f"    {twin.name}({item}, {', '.join(arguments)});")
-        self.phase(lambda rows: per_row * (rows if by_rows else 1))
+        self.phase(lambda rows: each * per_row * (rows if by_rows else 1))
 
     def array_of(self, v, home, written=False):
         """A value as an ``Array`` of the prelude."""
@@ -853,9 +862,9 @@ class _Writer:
         given = ", ".join([name for _, name in fields])
         lines = [
             f'extern "C" __global__ void __launch_bounds__({MOST_THREADS}, 1) whole(',
-            f"    long long steps, int rows_each, int kept, {parameters}",
+            f"    long long steps, int rows_each, long long kept, {parameters}",
             ") {",
-            "    extern __shared__ char shared_memory[];",
+            "    extern __shared__ __align__(16) char shared_memory[];",
             f"    Given g = {{{given}}};",
             "    int thread = threadIdx.x, threads = blockDim.x, piece = blockIdx.x;",
             "    int first = piece * rows_each;",

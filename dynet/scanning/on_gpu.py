@@ -21,7 +21,6 @@ import numpy as np
 from ..backend import get_array_module, is_cupy
 from ..kernels.cuda import BLOCK, MOST_BLOCKS, WARP
 from ..kernels.rows import scatter_add
-from ..terms import Rows
 from . import cuda_code
 from .code import Array
 from .cuda_code import MOST_THREADS, CudaCode, rounded
@@ -42,6 +41,10 @@ def run_of(plan, steps, externals, state) -> Run:
 # So many bytes of matrices that find no place in shared memory are read from the cache, at every
 # step, sooner than the kernels of a graph follow one another.
 FROM_CACHE = 1 << 19
+
+
+# The bits of a number that the host and the GPU know.
+BITS = 63
 
 
 class Launch(NamedTuple):
@@ -81,9 +84,20 @@ class GpuRun(Run):
     def _fetch(array):
         return array.get() if is_cupy(array) else array
 
-    def _external(self, i):
-        x = super()._external(i)
-        return x if is_cupy(x) else self.xp.asarray(x)
+    def _external(self, i, program):
+        x = super()._external(i, program)
+        return x if is_cupy(x) else self._sent(x)
+
+    def _sent(self, array):
+        """A NumPy array that the plan keeps, on the GPU: it is sent there once."""
+        sent, key = self.plan.sent, (id(array), *self._place())
+        if key not in sent:
+            sent[key] = self.xp.asarray(array)
+        return sent[key]
+
+    def _place(self):
+        """Where it runs: what one stream has written another need not find there yet."""
+        return self.xp, self._device(), self.xp.cuda.get_current_stream().ptr
 
     def compiled(self, carry, ys):
         if "forward" in self.plan.trusted:
@@ -93,11 +107,16 @@ class GpuRun(Run):
         self.plan.trusted.add("forward")
         return outputs
 
+    def check_again(self, leaves):
+        if "again" not in self.plan.trusted:
+            super().check_again(leaves)
+            self.plan.trusted.add("again")
+
     # -- forward -----------------------------------------------------------------------------
 
     def forward(self, length):
         code = self.plan.forward
-        arguments = [self._argument(a, length) for a in code.arrays]
+        arguments = [self._argument(a, length, self.plan.program) for a in code.arrays]
         self.arrays = {(a.role, a.i): x for a, x in zip(code.arrays, arguments, strict=True)}
         self._launch(code, self._way(code), length, arguments)
         for i in range(len(self.carry)):
@@ -105,7 +124,7 @@ class GpuRun(Run):
                 self.arrays["carry", i] = self.arrays.pop(("last", i))
         return self.outputs(length)
 
-    def _argument(self, a, length):
+    def _argument(self, a, length, program):
         like = self.plan.forward.like.get((a.role, a.i))
         if a.role in ("stack", "ys"):
             shape, dtype = like
@@ -115,7 +134,7 @@ class GpuRun(Run):
             return (
                 self._vector(array) if a.role == "carry" else self._buffer(array.size, array.dtype)
             )
-        return super()._argument(a, length)
+        return super()._argument(a, length, program)
 
     def _way(self, code):
         total = self.plan.rows or 1
@@ -126,7 +145,7 @@ class GpuRun(Run):
 
     def _launch(self, code: CudaCode, how: Launch, length: int, arguments: list) -> None:
         total = self.plan.rows or 1
-        numbers = self._numbers(code)
+        numbers = self._sent(code.numbers)
         functions = functions_of(code.source, self.xp.RawModule)
         start = length - 1 if code.late else 0
         given = [np.int64(start), np.int64(total), self.key, self.position, numbers]
@@ -134,28 +153,21 @@ class GpuRun(Run):
             whole = functions("whole")
             if how.shared > whole.max_dynamic_shared_size_bytes:
                 whole.max_dynamic_shared_size_bytes = how.shared
-            of_blocks = [np.int64(length), np.int32(how.rows_each), np.int32(how.kept)]
+            of_blocks = [np.int64(length), np.int32(how.rows_each), np.int64(how.kept)]
             given = [*of_blocks, *given, numbers, *arguments]  # numbers for scratch: any memory
             whole((how.blocks,), (how.threads,), tuple(given), shared_mem=how.shared)
             return
         graphs = self._graphs(code, functions, total)
         graphs.run([*given, graphs.scratch, *arguments], length)
 
-    def _numbers(self, code):
-        # Where there are none, memory all the same: a pointer to something.
-        values = code.numbers if code.numbers.size else np.zeros(1)
-        return self.xp.asarray(values)
-
     def _graphs(self, code, functions, total):
-        stream = self.xp.cuda.get_current_stream().ptr
-        key = self._device(), stream, total
+        key = code.source, *self._place(), total
         with _lock:
-            kept = _graphs.setdefault((code.source, self.xp.RawModule), {})
-            if key not in kept:
-                if len(_graphs) > MANY_LOOPS:
-                    _graphs.pop(next(iter(_graphs)))
-                kept[key] = Graphs(code, functions, total, self.xp)
-            return kept[key]
+            graphs = _graphs.pop(key, None) or Graphs(code, functions, total, self.xp)
+            _graphs[key] = graphs  # the last one that was used
+            if len(_graphs) > MANY_LOOPS:
+                _graphs.pop(next(iter(_graphs)))
+        return graphs
 
     # -- backward ----------------------------------------------------------------------------
 
@@ -164,8 +176,12 @@ class GpuRun(Run):
         plan, n = self.plan, len(self.carry)
         gcarry, gys = list(gys[:n]), list(gys[n:])
         given = tuple([gy is not None for gy in (*gcarry, *gys)])
-        program, code, kept = plan.backward(given, self.steps.length)
+        program, code, _ = plan.backward(given, self.steps.length)
         how = self._way(code)
+
+        def argument(a):
+            return self._argument_back(a, program, gcarry, gys, length, arrays)
+
         arguments = []
         for a in code.arrays:
             if a.role == "late":
@@ -176,10 +192,10 @@ class GpuRun(Run):
                 arguments.append(self._buffer(array.size, array.dtype))
             elif a.role == "term":
                 ref = program.terms[a.i].refs[0]
-                size = max(how.blocks, 1) * math.prod(ref.shape)
-                arguments.append(self.xp.zeros(size, ref.value.dtype))
+                parts = max(how.blocks, 1), *ref.shape
+                arguments.append(self.xp.zeros(parts, ref.value.dtype))
             else:
-                arguments.append(self._argument_back(a, program, gcarry, gys, length, arrays))
+                arguments.append(argument(a))
         self._launch(code, how, length, arguments)
         made = dict(arrays)
         made |= {(a.role, a.i): x for a, x in zip(code.arrays, arguments, strict=True)}
@@ -188,55 +204,51 @@ class GpuRun(Run):
         found = [None] * len(self.externals)
         for k, term in enumerate(program.terms):
             shape = self.externals[term.external].shape
-            g = self._term(k, term, code, made, length, shape, k in kept)
+            g = self._term(k, term, code, made, length, shape, argument)
             found[term.external] = added(found[term.external], g)
         return self._gradients_of_leaves(program, made, length) + found
 
-    def _term(self, k, term, code, made, length, shape, stays_rows):
+    def _term(self, k, term, code, made, length, shape, argument):
         """What the steps add to the gradient of an array of some shape."""
         if ("term", k) in made:
-            (ref,) = term.refs
-            return made["term", k].reshape(-1, *ref.shape).sum(axis=0).reshape(shape)
+            return made["term", k].sum(axis=0).reshape(shape)
         refs = term.refs
         if term.kind == "sum":
             refs = refs[0].value.operands
-        views = [self._over_time(ref, code, made, length) for ref in refs]
+        views = [self._over_time(ref, code, made, length, argument) for ref in refs]
         if term.kind == "product":
-            a, b = [x.reshape(-1, x.shape[-1]) for x in views]
+            a, b = [x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) for x in views]
             g = a.T @ b
             return (g.T if term.transposed else g).reshape(shape)
         if term.kind == "rows":
-            ids, gy = views[0].reshape(-1), views[1].reshape(-1, shape[1])
-            if stays_rows:
-                return Rows(ids, gy, shape)
+            ids = views[0].reshape(-1)
+            gy = views[1].reshape(len(ids), shape[1])
             table = self.xp.zeros(shape, gy.dtype)
             scatter_add(ids, gy, table)
             return table
         (x,), value = views, term.refs[0].value
         axes = (0, *range(1 + value.settings[1], x.ndim))
-        g = x.sum(axis=axes)
-        return self._strided(g, 0, term.refs[0].shape, term.refs[0].strides).reshape(shape)
+        return x.sum(axis=axes).reshape(shape)
 
-    def _over_time(self, ref, code, made, length):
-        """A view of a value at all time steps, time first."""
-        role, i, ahead = code.over_time[ref.value.number]
+    def _over_time(self, ref, code, made, length, argument):
+        """A view of a value at all time steps, time first.
+
+        Args:
+            argument: a function that gives an array which the loop itself did not need.
+        """
+        value = ref.value
+        role, i, ahead = code.over_time[value.number]
         if role == "external":
-            array, size = self._vector(self._external(i)), 0
-        elif role == "x" and i in self.plan.likes["still"]:
-            array, size = self._argument(Array("still", i), length), 0
+            array = argument(Array(role, i, tuple(range(len(value.shape)))))
         else:
-            array = made.get((role, i))
-            if array is None:
-                array = self._argument(Array(role, i), length)
-            size = math.prod(ref.value.shape)
-        shape, strides = (length, *ref.shape), (size, *ref.strides)
-        return self._strided(array.reshape(-1), ahead * size + ref.offset, shape, strides)
-
-    def _strided(self, array, offset, shape, strides):
+            array = made[role, i] if (role, i) in made else argument(Array(role, i))
+        size = 0 if role in ("external", "still") else math.prod(value.shape)
+        shape = length, *ref.shape
         if math.prod(shape) == 0:
             return self.xp.zeros(shape, array.dtype)
-        strides = [s * array.itemsize for s in strides]
-        return self.xp.lib.stride_tricks.as_strided(array.reshape(-1)[offset:], shape, strides)
+        strides = [s * array.itemsize for s in (size, *ref.strides)]
+        start = ahead * size + ref.offset
+        return self.xp.lib.stride_tricks.as_strided(array[start:], shape, strides)
 
 
 def way(
@@ -258,7 +270,7 @@ def way(
         if shared <= shared_memory and items <= WORTH_A_GPU:
             kept, left = 0, 0
             for n, k in sorted(zip(code.weights, range(len(code.weights)), strict=True)):
-                fits = shared + n <= shared_memory
+                fits = shared + n <= shared_memory and k < BITS
                 kept, shared, left = kept | fits << k, shared + fits * n, left + (not fits) * n
             if left <= FROM_CACHE:
                 threads = min(MOST_THREADS, max(1, -(-items // WARP)) * WARP)
@@ -287,12 +299,16 @@ class Graphs:
     """The CUDA graphs of a loop: of 1, 2, 4, ... steps, as they are needed.
 
     Attributes:
+        grids (list): of each stage how many blocks there are.
         scratch: memory for what is local.
         table: what the loop is called with, where its kernels read it.
     """
 
     def __init__(self, code, functions, total, xp):
-        self.code, self.functions, self.total, self.xp = code, functions, total, xp
+        self.functions, self.xp = functions, xp
+        self.grids = [
+            (max(1, min(MOST_BLOCKS, -(-count(total) // BLOCK))),) for count in code.stages
+        ]
         local = [r.fixed or r.per_row * total for r in code.rooms]
         self.scratch = xp.empty(sum(map(rounded, local)) + 16, np.uint8)
         self.table = xp.empty(len(code.arrays) + 16, np.int64)
@@ -301,37 +317,38 @@ class Graphs:
 
     def run(self, given: list, length: int) -> None:
         """Run all steps, in the current stream."""
-        f, ahead = self.functions, np.int64(0)
-        blocks = self._blocks(MOST_THREADS)
-        f("prepare")((1,), (1,), (self.table, *given))
-        f("begin_of_all")(blocks, (BLOCK,), (self.table, ahead))
-        n = LONGEST
-        while length:
-            while length >= n:
-                self._graph(n).launch()
-                length -= n
-            n //= 2
-        f("end_of_all")(blocks, (BLOCK,), (self.table, ahead))
+        f, largest = self.functions, max(self.grids, default=(1,))
+        around = largest, (BLOCK,), (self.table, np.int64(0))
+        with self._lock:  # there is one table
+            f("prepare")((1,), (1,), (self.table, *given))
+            f("begin_of_all")(*around)
+            if not self._graphs:
+                # A kernel is loaded when it is first launched, which is not to be in a capture.
+                self._steps(1)
+                length -= 1
+            n = LONGEST
+            while length:
+                while length >= n:
+                    if n not in self._graphs:
+                        self._graphs[n] = self._captured(n)
+                    self._graphs[n].launch()
+                    length -= n
+                n //= 2
+            f("end_of_all")(*around)
 
-    def _blocks(self, items):
-        return (max(1, min(MOST_BLOCKS, -(-items // BLOCK))),)
-
-    def _graph(self, n):
-        with self._lock:
-            if n not in self._graphs:
-                self._graphs[n] = self._captured(n)
-            return self._graphs[n]
+    def _steps(self, n):
+        """Launch the kernels of so many steps."""
+        for ahead in range(n):
+            for k, grid in enumerate(self.grids):
+                f = self.functions(f"stage_{k}_of_all")
+                f(grid, (BLOCK,), (self.table, np.int64(ahead)))
+        self.functions("advance")((1,), (1,), (self.table, np.int64(n)))
 
     def _captured(self, n):
-        f, stages = self.functions, self.code.stages
-        blocks = [self._blocks(count(self.total)) for count in stages]
         stream = self.xp.cuda.Stream(non_blocking=True)  # the default one cannot be captured
         with stream:
             stream.begin_capture()
-            for ahead in range(n):
-                for k, grid in enumerate(blocks):
-                    f(f"stage_{k}_of_all")(grid, (BLOCK,), (self.table, np.int64(ahead)))
-            f("advance")((1,), (1,), (self.table, np.int64(n)))
+            self._steps(n)
             return stream.end_capture()
 
 

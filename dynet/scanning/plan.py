@@ -32,6 +32,7 @@ class Plan:
             looking at numbers makes the host wait, also ``"forward"``, once its results were.
         tolerance (float): what rounding may come to, of the largest number.
         cost (float): the work of a step, in elements.
+        sent (dict): of arrays of NumPy's that its loops read, what is on a GPU.
         reads_elements (bool): whether a function has an array among its settings, whose elements
             are part of the program.
     """
@@ -56,7 +57,7 @@ class Plan:
         settings = [x for c in record.calls for x in c.settings.values()]
         self.reads_elements = any(_holds_array(x) for x in settings)
         self._programs, self._loops = {}, {}
-        self.trusted = set()
+        self.trusted, self.sent = set(), {}
         narrow = any(v.dtype == np.float32 for v in self.program.trace.values)
         self.tolerance = 1e-4 if narrow else 1e-11
         self.cost = sum([math.prod(v.shape) for v in self.program.trace.values])

@@ -28,7 +28,7 @@ from .record import (
     compare,
     fingerprint,
 )
-from .run import Run, close
+from .run import Run
 
 
 class Outcome(NamedTuple):
@@ -179,12 +179,7 @@ class Scan(Function):
             steps.xs = list(given[n:])
             carry = [x if isinstance(x, Variable) else variable_at(None, x) for x in given[:n]]
             carry, ys = steps.plain(carry)
-            for v, array in zip((*carry, *ys), run.outputs(run.steps.length), strict=True):
-                if not close(v.array, array, run.plan.tolerance):
-                    raise RuntimeError(
-                        "scan: run again for its gradient, the step gave something else than the "
-                        "first time; it must depend on nothing that changes in between"
-                    )
+            run.check_again((*carry, *ys))
             return (*carry, *ys)
 
         again = Forget(loop, None, leaves, run.state)

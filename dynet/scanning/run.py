@@ -201,6 +201,19 @@ class Run:
                     f"{_distance(gx, other):.3g}"
                 )
 
+    def check_again(self, leaves):
+        """Raise unless the plain loop, run once more, gave what the compiled one has given.
+
+        Args:
+            leaves: of the last carry and of ys, as Variables.
+        """
+        for v, array in zip(leaves, self.outputs(self.steps.length), strict=True):
+            if not close(self._fetch(v.array), self._fetch(array), self.plan.tolerance):
+                raise RuntimeError(
+                    "scan: run again for its gradient, the step gave something else than the "
+                    "first time; it must depend on nothing that changes in between"
+                )
+
     def _read_steps(self):
         now = random.get_state()
         random.set_state(self.state)
@@ -222,7 +235,7 @@ class Run:
         self.arrays = arrays = {}
         arguments = []
         for a in plan.forward.arrays:
-            arguments.append(self._argument(a, length))
+            arguments.append(self._argument(a, length, plan.program))
             arrays[a.role, a.i] = arguments[-1]
         statuses = self._run(plan.forward, length, 1, lambda: arguments)
         if any(status >= 0 for _, status in statuses):
@@ -257,10 +270,10 @@ class Run:
         vector = np.ascontiguousarray(array).reshape(-1)
         return vector if vector.flags.writeable else vector.copy()
 
-    def _argument(self, a, length):
-        plan = self.plan
+    def _argument(self, a, length, program):
+        """What a loop of a program is called with in some place, where it was there before."""
         if a.role == "external":
-            return self._vector(self._external(a.i).transpose(a.axes))
+            return self._vector(self._external(a.i, program).transpose(a.axes))
         if a.role == "x":
             x = self.xs[a.i]
             if self.reverse:
@@ -275,12 +288,12 @@ class Run:
             states = self._buffer((length + 1) * init.size, init.dtype).reshape(length + 1, -1)
             states[0] = init.reshape(-1)
             return states.reshape(-1)
-        program = plan.program
         v = program.ys[a.i].value if a.role == "ys" else program.trace.values[a.i]
         return self._buffer(length * math.prod(v.shape), v.dtype)
 
-    def _external(self, i):
-        constants = self.plan.program.trace.constants
+    def _external(self, i, program):
+        # Each program has constants of its own: of fewer gradients there may be fewer.
+        constants = program.trace.constants
         return self.externals[i] if i < len(self.externals) else constants[i - len(self.externals)]
 
     def _run(self, loop, length, block, arguments_of):
@@ -353,7 +366,7 @@ class Run:
             if k in kept:
                 ids, shape = term.refs[0].value.settings[0], self.externals[term.external].shape
                 gy = shared[loop.arrays[at["rows", k]]].reshape(-1, shape[1])
-                rows = Rows(self._argument(Array("x", ids), length), gy, shape)
+                rows = Rows(self._argument(Array("x", ids), length, program), gy, shape)
                 found[term.external] = added(found[term.external], rows)
                 continue
             place = at["term", k]
@@ -385,7 +398,7 @@ class Run:
             return self._buffer(length * math.prod(v.shape), v.dtype)
         if (a.role, a.i) in arrays and a.role != "external":
             return arrays[a.role, a.i]
-        return self._argument(a, length)
+        return self._argument(a, length, program)
 
     def _gradients_of_leaves(self, program, made, length):
         """Those of the leaves of the carry and of xs, from the arrays that the loop has filled."""
