@@ -22,6 +22,7 @@ import dynet.functions as F
 from dynet.kernels import cuda
 from dynet.kernels.arithmetic import each, each_runs, run
 from dynet.kernels.cuda import C_TYPES, every_twin, kernel_source, launch, twin
+from dynet.scanning import on_gpu
 from dynet.scanning.structure import flatten, unflatten
 
 
@@ -300,6 +301,7 @@ def sources_of_scans():
     with pytest.MonkeyPatch.context() as patch:
         pretend_cupy.take_cupys_place(patch)
         patch.setattr(cuda_on_cpu, "kernel", note)
+        on_gpu.functions_of.cache_clear()  # of those that were built before, nobody would hear
         gpu = dynet.get_device("cuda:0")
         for case in STEPS.split():
             (step, *trees), variables = build(case)

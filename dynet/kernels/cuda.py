@@ -7,12 +7,13 @@ text serves one kernel over a whole array here, and a step of a recurrence in ``
 Everything runs on CuPy's current stream. Nothing here waits for the GPU, or reads from it.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+
+from ..backend import check_one_device
 
 # What all sources begin with. NVRTC has C's mathematical functions for float and double under one
 # name, as C++ does, and no header files.
@@ -126,25 +127,33 @@ def launch(kernel: Callable, arrays: Sequence, outputs: Sequence, settings: Sequ
 
     Raises:
         NotImplementedError: the kernel has no twin.
+        ValueError: an array is on another device.
     """
     import cupy  # optional dependency; there are arrays of it
 
-    settings = [s if isinstance(s, np.generic) else _wide(s) for s in settings]
-    arguments = [*map(cupy.ascontiguousarray, arrays), *settings, *outputs]
-    kinds = tuple(
-        [(a.dtype.char, a.ndim if isinstance(a, cupy.ndarray) else None) for a in arguments]
-    )
-    function, at, by_rows = _built(kernel, kinds, cupy.RawKernel)
-    n = len(arguments[at]) if by_rows else arguments[at].size
-    if n == 0:
-        return
-    flat: list[Any] = [np.int64(n)]
-    for a in arguments:
+    here = cupy.cuda.runtime.getDevice()
+    kinds, taken, flat = [], [], []
+    for a in arrays:
+        # CuPy does not look, and to read another device's memory is the end of the program.
+        if a.data.device_id != here:
+            check_one_device(kernel.__name__, arrays)
+        taken.append(cupy.ascontiguousarray(a))
+    n_inputs = len(taken)
+    taken += [s if isinstance(s, np.generic) else _wide(s) for s in settings]
+    n_numbers = len(taken)
+    taken += outputs
+    for i, a in enumerate(taken):
         flat.append(a)
-        if isinstance(a, cupy.ndarray):
-            flat += map(np.int64, a.shape)
-    blocks = math.ceil(n * WARP / BLOCK) if by_rows else math.ceil(n / BLOCK)
-    function((min(blocks, MOST_BLOCKS),), (BLOCK,), tuple(flat))
+        if n_inputs <= i < n_numbers:
+            kinds.append((a.dtype.char, None))
+        else:
+            kinds.append((a.dtype.char, a.ndim))
+            flat += a.shape
+    function, at, by_rows = _built(kernel, tuple(kinds), cupy.RawKernel)
+    n = len(taken[at]) if by_rows else taken[at].size
+    if n:
+        blocks = -(-n * WARP // BLOCK) if by_rows else -(-n // BLOCK)
+        function((min(blocks, MOST_BLOCKS),), (BLOCK,), (n, *flat))
 
 
 def _wide(number):

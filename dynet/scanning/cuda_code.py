@@ -81,11 +81,15 @@ template <bool BESIDE, typename T> __device__ void product_of_tile(
             );
 }}
 
+// The columns are taken so many, `width`, at a time: for these all tiles of rows, by threads that
+// are neighbours and read the same rows of b.
 template <typename T> __device__ void product(
     const T* a, int a_row, int a_step, const T* b, int b_row, T* y, int y_row,
-    int rows, int columns, int steps, int item
+    int rows, int columns, int steps, int width, int item
 ) {{
-    int j = item % columns, i = item / columns * {TILE};
+    int tiles = (rows + {TILE - 1}) / {TILE}, i = item / width % tiles * {TILE};
+    int j = item / width / tiles * width + item % width;
+    if (j >= columns) return;
     a += i * a_row;
     y += i * y_row;
     if (a_step == 1 && a_row % 4 == 0 && (unsigned long long)a % 16 == 0)
@@ -611,7 +615,9 @@ class _Writer:
         own = self.lines[at + 1 :]
         del self.lines[at:]
         extent = f"rows * {count(1)}" if batch is not None else str(count(1))
-        self.lines.append(f"int each = {tiles} * {columns};")
+        width = max(1, min(WARP, columns))
+        padded = -(-columns // width) * width
+        self.lines.append(f"int each = {tiles} * {padded};")
         self.lines.append(f"for (int item = thread; item < {extent} * each; item += threads) {{")
         if lead:
             self.lines.append("    int i = item / each;")
@@ -620,13 +626,13 @@ class _Writer:
         self.lines.append(
             f"    product(&{self.element(a, indices[0])}, {a.strides[-2]}, {a.strides[-1]}, "
             f"{b_text}, {b_row}, &{self.element(v.ref, indices[2], out)}, {v.ref.strides[-2]}, "
-            f"{rows}, {columns}, {steps}, {'item % each' if lead else 'item'});"
+            f"{rows}, {columns}, {steps}, {width}, {'item % each' if lead else 'item'});"
         )
         self.lines.append("}")
 
         def items(n):
             m = n if rows == "rows" else rows
-            return count(n) * -(-m // TILE) * columns
+            return count(n) * -(-m // TILE) * padded
 
         self.phase(items)
 
