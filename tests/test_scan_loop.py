@@ -512,12 +512,12 @@ def test_where_there_is_no_step_arrays_stay_on_the_gpu(pretend_gpu):
 
 
 def test_arrays_on_two_devices_are_an_error(pretend_gpu):
-    with pytest.raises(ValueError, match=r"init\[0\] of numpy, xs of cupy; expected all on one"):
+    with pytest.raises(ValueError, match=r"scan: init\[0\] is on cpu, xs is on cuda:0; expected"):
         dynet.scan(add, (H,), pretend_gpu.asarray(XS))
 
 
 def test_a_carry_that_moves_to_another_device_is_an_error(pretend_gpu):
-    with pytest.raises(ValueError, match=r"\(2,\) of cupy, expected float64 \(2,\) of numpy, as"):
+    with pytest.raises(ValueError, match=r"\(2,\) on cuda, expected float64 \(2,\) on cpu, as"):
         dynet.scan(lambda h, x: (pretend_gpu.asarray(h.array), None), H, XS)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import random
-from ..backend import get_array_module, is_integer
+from ..backend import check_one_device, get_array_module, is_integer
 from ..config import config, no_backprop_mode, using_config
 from ..function import variable_at
 from ..functions import get_item, stack
@@ -194,15 +194,15 @@ def _are_like(variables, structure, likes, expected):
 def _unlike(name, variables, structure, likes, expected, model):
     came, wanted = describe(structure, variables), describe(expected, likes)
     if came == wanted:  # it is where the arrays are that differs
-        came += f" of {_modules(Like.of(variables))}"
-        wanted += f" of {_modules(likes)}"
+        came += f" on {_devices(Like.of(variables))}"
+        wanted += f" on {_devices(likes)}"
     return ValueError(
         f"scan: the {name} that step returned is {came}, expected {wanted}, as {model} is"
     )
 
 
-def _modules(likes):
-    return " and ".join(dict.fromkeys(like.xp.__name__ for like in likes))
+def _devices(likes):
+    return " and ".join(dict.fromkeys("cpu" if like.xp is np else "cuda" for like in likes))
 
 
 def _no_pair(returned):
@@ -219,20 +219,15 @@ def _one_module(init, init_structure, xs, xs_structure):
     """The module of all arrays, since a step computes on one device.
 
     Raises:
-        ValueError: they are of two.
+        ValueError: they are on two.
     """
-    found = {get_array_module(raw(leaf)) for leaf in (*init, *xs)}
-    if len(found) > 1:
-        modules = [
-            f"{tree}{place} of {get_array_module(raw(leaf)).__name__}"
-            for tree, leaves, structure in (
-                ("init", init, init_structure),
-                ("xs", xs, xs_structure),
-            )
-            for place, leaf in zip(places(structure), leaves, strict=True)
-        ]
-        raise ValueError(f"scan: the arrays are {', '.join(modules)}; expected all on one device")
-    return found.pop() if found else np
+    arrays = [raw(leaf) for leaf in (*init, *xs)]
+    xp = get_array_module(*arrays)
+    if xp is not np:
+        names = [f"init{place}" for place in places(init_structure)]
+        names += [f"xs{place}" for place in places(xs_structure)]
+        check_one_device("scan", dict(zip(names, arrays, strict=True)))
+    return xp
 
 
 def _length(xs, structure, length):
@@ -311,8 +306,8 @@ def scan(
     On a GPU all time steps are one kernel, or, where what a step multiplies by does not fit into
     a multiprocessor, CUDA graphs that are launched one after the other. There the results are
     compared with those of the two steps, and the gradients with the tape's, only when a step of a
-    new structure is first seen, which waits for the GPU; and arrays that a step changes in place
-    are not found out.
+    new structure is first seen, which waits for the GPU (a step with a ``Function`` of your own
+    always counts as new); and arrays that a step changes in place are not found out.
 
     ``ys`` may share memory with what the backward pass needs, as any function's output may: it is
     not to be written to. Two outputs of a compiled scan are not computed from one another:
