@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import dynet
 import dynet.functions as F
 from dynet import Variable
-from dynet.kernels import recurrent, recurrent_trees
+from dynet.kernels import recurrent, recurrent_peephole, recurrent_trees
 
 rng = np.random.default_rng(0)
 
@@ -454,8 +454,8 @@ def test_slstm_says_what_does_not_fit(arguments, error, message):
 FITTING = {
     recurrent.lstm_forward: [(4, 3), (2, 12), (4, 3), (2, 3), (2, 12)],
     recurrent.lstm_backward: [(4, 3), (2, 12), (4, 3), (2, 3), (4, 3), (2, 12)],
-    recurrent.peephole_lstm_forward: [(4, 2), (3, 8), (6,), (4, 2), (3, 2), (3, 8)],
-    recurrent.peephole_lstm_backward: [
+    recurrent_peephole.peephole_lstm_forward: [(4, 2), (3, 8), (6,), (4, 2), (3, 2), (3, 8)],
+    recurrent_peephole.peephole_lstm_backward: [
         *[(4, 2), (6,), (4, 2), (3, 8), (4, 2), (3, 2)],
         *[(4, 2), (3, 8), (3, 6)],
     ],

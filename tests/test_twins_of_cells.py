@@ -6,7 +6,15 @@ import pytest
 import dynet
 import dynet.functions as F
 from dynet import Variable
-from dynet.kernels import activation, error_function, recurrent, recurrent_trees, reduction, rows
+from dynet.kernels import (
+    activation,
+    error_function,
+    recurrent,
+    recurrent_peephole,
+    recurrent_trees,
+    reduction,
+    rows,
+)
 from dynet.kernels.cuda import every_twin, launch
 
 # Of each kernel that does the same to every element: how many arrays it takes, and its settings.
@@ -47,11 +55,11 @@ OF_ROWS = {
         [(N, W), (n, 4 * W), (N, W), (n, W)],
         [(N, W), (n, 4 * W)],
     ),
-    recurrent.peephole_lstm_forward: lambda N, n, W: (
+    recurrent_peephole.peephole_lstm_forward: lambda N, n, W: (
         [(N, W), (n, 4 * W), (3 * W,)],
         [(N, W), (n, W), (n, 4 * W)],
     ),
-    recurrent.peephole_lstm_backward: lambda N, n, W: (
+    recurrent_peephole.peephole_lstm_backward: lambda N, n, W: (
         [(N, W), (3 * W,), (N, W), (n, 4 * W), (N, W), (n, W)],
         [(N, W), (n, 4 * W), (n, 3 * W)],
     ),

@@ -5,6 +5,7 @@ Those with one state before them; ``recurrent_trees`` has those with several.
 
 from ..function import Function
 from ..kernels import recurrent as kernels
+from ..kernels import recurrent_peephole as peephole
 from ..variable import Variable
 from .activation import sigmoid, tanh
 from .checks import check_floating
@@ -129,13 +130,13 @@ class PeepholeLSTM(Function):
             fits = False
         if not fits:
             raise _why_not_peephole_lstm(c, x, w)
-        c_next, h, gates = kernels.peephole_lstm(c, x, w)
+        c_next, h, gates = peephole.peephole_lstm(c, x, w)
         self.save(c, x, w, c_next, gates)
         return c_next, h
 
     def backward(self, gc_next, gh):
         c, _, w, c_next, gates = self.saved
-        return kernels.peephole_lstm_grad(c, w, c_next, gates, gc_next, gh)
+        return peephole.peephole_lstm_grad(c, w, c_next, gates, gc_next, gh)
 
     def plain(self, c, x, w):
         """The same in ordinary functions."""
