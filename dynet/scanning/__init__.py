@@ -7,10 +7,13 @@ compiled loop runs in its place. To follow how that comes about, read
 - ``traced``: arrays without elements, which write down what is done to them;
 - ``program``: the noted functions' forward and backward, read with such arrays;
 - ``storing``: what the backward pass reads of the forward pass;
+- ``grouping``: what is computed together;
 - ``code``: the source of a loop, with the formulas of ``elementwise``; it calls ``runtime``;
 - ``compiled``: that source compiled, in memory and on disk;
+- ``cuda_code``: the same for a GPU;
 - ``plan``: all that is known of a step's structure, from call to call;
 - ``run``: one scan, its arrays (``memory``), and whether to trust what the loop gives;
+- ``on_gpu``: the same on a GPU, and the launches of its loops;
 - ``replay``: all of it together, and what stands on the tape;
 - ``recurrence``: a scan whose step is a promise, which need not be read at every call.
 """

@@ -16,6 +16,18 @@ from typing import NamedTuple
 import numpy as np
 
 from .elementwise import FORMULAS
+from .grouping import (
+    Array,
+    axes_together,
+    groups_of,
+    keeps_states,
+    may_overwrite,
+    only_summed,
+    parts_of,
+    positions_of,
+    readers_of,
+    row_size,
+)
 from .program import GIVEN, Program
 from .storing import alive_values, late_roots
 from .traced import Ref, Reserved, Value, layout
@@ -36,20 +48,6 @@ from dynet.scanning.runtime import get, part, put, refused, sum_of
 
 # Floats that are written out; of others the source has only names.
 USUAL = (0, 0.5, 1, -1, 2)
-
-
-class Array(NamedTuple):
-    """An array that a loop is called with.
-
-    ``role``: ``external`` (``i``, and the order of its axes in memory), ``x``, ``still`` (an x that
-    is the same at all time steps, once), ``gy``, ``gx``, ``ys``, ``carry``, ``states`` (the carry
-    at all steps), ``gcarry``, ``stack`` (the value number ``i`` at all steps), ``term`` (the total
-    of the term number ``i``), ``rows`` (for such a term the gradients of rows at all steps).
-    """
-
-    role: str
-    i: int
-    axes: tuple | None = None
 
 
 class Code(NamedTuple):
@@ -178,22 +176,11 @@ class _Writer:
 
     def carry_home(self, v):
         (i,) = v.settings
-        if self.keeps_states(i):
+        if keeps_states(self.program, self.stored, i):
             name = self.array(f"states{i}", "states", i)
             return name, self.at_time(name, v)
         name = self.array(f"carry{i}", "carry", i)
         return name, self.at_rows(name, v)
-
-    def keeps_states(self, i):
-        """Whether a leaf of the carry is kept at all steps: the backward pass reads it."""
-        given = self.given_carry(i)
-        new = self.program.carry[i].value
-        return bool({n for n in (*given, new.number) if n in self.stored})
-
-    def given_carry(self, i):
-        return [
-            v.number for v in self.program.trace.values if v.kind == "carry" and v.settings == (i,)
-        ]
 
     def stored_home(self, v):
         """Where the forward pass has put a value: if it also returns it, it is there."""
@@ -213,7 +200,7 @@ class _Writer:
         if not self.late:
             for i, ref in enumerate(self.program.carry):
                 v = ref.value
-                if self.keeps_states(i):
+                if keeps_states(self.program, self.stored, i):
                     name = self.array(f"states{i}", "states", i)
                     self.claim(v, (name, self.at_time(name, v, "(t + 1)")))
                 else:
@@ -331,19 +318,8 @@ class _Writer:
             kind = next((k for k in ("gcarry", "carry") if home[0].startswith(k)), None)
             if kind is None or v.number in self.homes:
                 continue  # it has to be in two places
-            # What the step was given must have been read by then, or be read element by element.
-            maker = v.operands[0].value if v.kind == "output" else v
-            made = next(k for k, g in enumerate(groups) if maker in g)
             leaf = int(home[0].removeprefix(kind))
-            reads = [
-                (k, r)
-                for k, g in enumerate([*groups, self.summed])
-                for w in g
-                for r in w.operands
-                if isinstance(r, Ref) and r.value.kind == kind and r.value.settings == (leaf,)
-            ]
-            together = groups[made][0].kind == "map"
-            if all(k < made or (k == made and together and r.whole) for k, r in reads):
+            if may_overwrite(v, kind, leaf, groups, self.summed):
                 self.homes[v.number] = home
                 self.copies.remove((v, home))
 
@@ -352,15 +328,7 @@ class _Writer:
         for joined in [group[0] for group in groups if group[0].kind == "joined"]:
             if self.homes.get(joined.number, ("",))[0].startswith(("carry", "gcarry")):
                 continue  # the last carry stands there, which others may read until then
-            axis, starts = joined.settings
-            for ref, start in zip(joined.operands, starts, strict=True):
-                v = ref.value
-                alone = len(readers[v.number]) == 1 and v.number not in needed
-                if v.kind == "map" and ref.whole and alone and v.number not in self.homes:
-                    strides = joined.ref.strides
-                    self.inside[v.number] = joined.ref._replace(
-                        offset=start * strides[axis], shape=ref.shape
-                    )
+            self.inside |= parts_of(joined, readers, needed | set(self.homes))
 
     # -- loops over elements -----------------------------------------------------------------
 
@@ -369,18 +337,7 @@ class _Writer:
 
         Axes that lie behind each other in all arrays become one.
         """
-        axes = [a for a, n in enumerate(shape) if n != 1 or a == batch]
-        if batch is not None:
-            axes.remove(batch)
-            axes.insert(0, batch)
-        dims = []  # of a length, whether it counts rows too, and the strides
-        for a in axes:
-            own = [s[a] for s in strides]
-            if dims and all(s == t * shape[a] for s, t in zip(dims[-1][2], own, strict=True)):
-                n, rows, _ = dims.pop()
-                dims.append((n * shape[a], rows, own))
-            else:
-                dims.append((1, True, own) if a == batch else (shape[a], False, own))
+        dims = axes_together(shape, batch, strides)
         indices = [[] for _ in strides]
         for n, rows, own in dims:
             i = f"i{self.loops}"
@@ -694,71 +651,6 @@ class _Writer:
         expression, t = self.bases[at]
         place = f"{name}, {expression.format(t=t.replace('t', 'start'))}{offset}"
         return place, f"{row_size(v)}" if v.batch is None else f"total * {row_size(v)}"
-
-
-def readers_of(alive: list) -> dict:
-    """Of values by number: the values that are computed from them, each with the view it takes."""
-    readers = {}
-    for v in alive:
-        for ref in v.operands:
-            if isinstance(ref, Ref):
-                readers.setdefault(ref.value.number, []).append((v, ref))
-    return readers
-
-
-def groups_of(alive: list) -> list:
-    """What is computed in one go: element by element what has one shape; all else alone."""
-    done, group = [], []
-    for v in alive:
-        if v.kind in GIVEN or v.kind == "output":
-            continue
-        members = {m.number for m in group}
-        own = [r for r in v.operands if isinstance(r, Ref) and r.value.number in members]
-        if v.kind == "map":
-            fits = group and v.shape == group[0].shape and v.batch == group[0].batch
-            if not fits or not all(r.whole for r in own):
-                if group:
-                    done.append(group)
-                group = []
-            group.append(v)
-        else:
-            if own:
-                done.append(group)
-                group = []
-            done.append([v])
-    if group:
-        done.append(group)
-    return done
-
-
-def only_summed(program: Program, roots: list, readers: dict) -> list:
-    """The sums that are only added to a term, and need no place of their own."""
-    alone = {}
-    for ref in roots:
-        alone[ref.value.number] = alone.get(ref.value.number, 0) + 1
-    return [
-        v
-        for v in [t.refs[0].value for t in program.terms if t.kind == "sum"]
-        if v.kind == "reduce"
-        and v.settings[0] == "add"
-        and v.settings[1] > 0
-        and alone.get(v.number) == 1
-        and v.number not in readers
-    ]
-
-
-def row_size(x):
-    """How many elements a row of a value or a view has; all, if there are no rows."""
-    return math.prod([n for axis, n in enumerate(x.shape) if axis != x.batch])
-
-
-def positions_of(offset, strides, shape):
-    positions = np.full(shape, offset)
-    for axis, (stride, n) in enumerate(zip(strides, shape, strict=True)):
-        index = [1] * len(shape)
-        index[axis] = n
-        positions = positions + (np.arange(n) * stride).reshape(index)
-    return positions
 
 
 def numpy_name(dtype) -> str:

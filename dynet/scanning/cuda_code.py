@@ -19,8 +19,19 @@ from typing import NamedTuple
 import numpy as np
 
 from ..kernels.cuda import C_TYPES, PRELUDE, WARP, twin_of
-from .code import Array, groups_of, only_summed, positions_of, readers_of, row_size
 from .elementwise import IN_C
+from .grouping import (
+    Array,
+    axes_together,
+    groups_of,
+    keeps_states,
+    may_overwrite,
+    only_summed,
+    parts_of,
+    positions_of,
+    readers_of,
+    row_size,
+)
 from .program import GIVEN, Program
 from .record import Obstacle
 from .storing import alive_values, late_roots
@@ -285,20 +296,13 @@ class _Writer:
                 return "ys", i, 0
         return "stack", v.number, 0
 
-    def keeps_states(self, i):
-        """Whether a leaf of the carry is kept at all steps: the backward pass reads it."""
-        given = [
-            v.number for v in self.program.trace.values if v.kind == "carry" and v.settings == (i,)
-        ]
-        return any(n in self.stored for n in (*given, self.program.carry[i].value.number))
-
     def settle(self):
         """Say what has to be in arrays with time first, besides being local."""
         program = self.program
         if not self.late:
             in_states = set()
             for i, ref in enumerate(program.carry):
-                if self.keeps_states(i):
+                if keeps_states(self.program, self.stored, i):
                     self.also_at(ref.value, self.at_time("states", ref.value, i, "(t + 1)"))
                     in_states.add(ref.value.number)
             returned = set()
@@ -399,17 +403,7 @@ class _Writer:
         for i, ref in leaves.items():
             v = ref.value
             home = self.local(f"{kind}{i}", v)
-            maker = v.operands[0].value if v.kind == "output" else v
-            made = next(k for k, g in enumerate(groups) if maker in g)
-            reads = [
-                (k, r)
-                for k, g in enumerate([*groups, self.summed])
-                for w in g
-                for r in w.operands
-                if isinstance(r, Ref) and r.value.kind == kind and r.value.settings == (i,)
-            ]
-            together = groups[made][0].kind == "map"
-            if all(k < made or (k == made and together and r.whole) for k, r in reads):
+            if may_overwrite(v, kind, i, groups, self.summed):
                 self.also_at(v, home)
             else:
                 self.copied.append((v, home))
@@ -419,15 +413,7 @@ class _Writer:
         for joined in [group[0] for group in groups if group[0].kind == "joined"]:
             if self.targets(joined)[0][0].startswith(("l.carry", "l.gcarry")):
                 continue  # the last carry stands there, which others may read until then
-            axis, starts = joined.settings
-            for ref, start in zip(joined.operands, starts, strict=True):
-                v = ref.value
-                alone = len(self.readers[v.number]) == 1 and v.number not in self.needed
-                if v.kind == "map" and ref.whole and alone and v.number not in self.also:
-                    strides = joined.ref.strides
-                    self.inside[v.number] = joined.ref._replace(
-                        offset=start * strides[axis], shape=ref.shape
-                    )
+            self.inside |= parts_of(joined, self.readers, self.needed | set(self.also))
 
     def targets(self, v, group=()):
         """Where a value is written: where it is read, if anybody does, and where it has to be."""
@@ -485,18 +471,7 @@ class _Writer:
 
         Returns also a function that counts the elements.
         """
-        axes = [a for a, n in enumerate(shape) if n != 1 or a == batch]
-        if batch is not None:
-            axes.remove(batch)
-            axes.insert(0, batch)
-        dims = []  # of a length, whether it counts rows too, and the strides
-        for a in axes:
-            own = [s[a] for s in strides]
-            if dims and all(s == t * shape[a] for s, t in zip(dims[-1][2], own, strict=True)):
-                n, rows, _ = dims.pop()
-                dims.append((n * shape[a], rows, own))
-            else:
-                dims.append((1, True, own) if a == batch else (shape[a], False, own))
+        dims = axes_together(shape, batch, strides)
         per_row = math.prod([n for n, _, _ in dims])
         by_rows = batch is not None
         extent = f"rows * {per_row}" if by_rows else str(per_row)
@@ -809,7 +784,7 @@ class _Writer:
             v = ref.value
             local = self.local(f"{kind}{i}", v)
             place = "0" if v.batch is None else f"first * {row_size(v)}"
-            states = not self.late and self.keeps_states(i)
+            states = not self.late and keeps_states(self.program, self.stored, i)
             first = self.given("states" if states else kind, i, v.dtype)
             # Not the array of the first one: a block may be done before another begins.
             last = None if states else self.given("gfirst" if self.late else "last", i, v.dtype)

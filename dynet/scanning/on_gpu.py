@@ -22,8 +22,8 @@ from ..backend import get_array_module, is_cupy
 from ..kernels.cuda import BLOCK, MOST_BLOCKS, WARP
 from ..kernels.rows import scatter_add
 from . import cuda_code
-from .code import Array
 from .cuda_code import MOST_THREADS, CudaCode, rounded
+from .grouping import Array
 from .run import Run, added
 
 # The steps of the longest graph.

@@ -18,8 +18,8 @@ from ..function import variable_at
 from ..functions.checks import raw
 from ..kernels.threads import available_cores, share
 from ..terms import Rows, dense
-from .code import Array
 from .compiled import function_of
+from .grouping import Array
 from .memory import buffer
 from .record import Obstacle
 
