@@ -4,11 +4,7 @@ import numpy as np
 from numba import njit
 
 from ..backend import StandIn, get_array_module, is_cupy
-from .cuda import launch, twin_of
-
-# An array in CUDA has a place for the lengths of so many axes. Whoever has more is looked at
-# element by element, in C order.
-MOST_AXES = 4
+from .cuda import MOST_AXES, launch, twin_of
 
 # What kernels compute with. NumPy has one object for each, so that a look here costs little.
 COMPILED = np.dtype(np.float32), np.dtype(np.float64)

@@ -51,6 +51,10 @@ WARP = 32
 BLOCK = 256  # threads
 MOST_BLOCKS = 1 << 16
 
+# An ``Array`` has a place for the lengths of so many axes. Whoever has more is looked at element by
+# element, in C order.
+MOST_AXES = 4
+
 C_TYPES = {
     "?": "bool",
     "b": "signed char",

@@ -10,7 +10,7 @@ compiled loop runs in its place. To follow how that comes about, read
 - ``grouping``: what is computed together;
 - ``code``: the source of a loop, with the formulas of ``elementwise``; it calls ``runtime``;
 - ``compiled``: that source compiled, in memory and on disk;
-- ``cuda_code``: the same for a GPU;
+- ``cuda_code``: the same for a GPU, whose source ``cuda_source`` puts together;
 - ``plan``: all that is known of a step's structure, from call to call;
 - ``run``: one scan, its arrays (``memory``), and whether to trust what the loop gives;
 - ``on_gpu``: the same on a GPU, and the launches of its loops;

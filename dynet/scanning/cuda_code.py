@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.cuda import C_TYPES, PRELUDE, WARP, twin_of
+from ..kernels.cuda import C_TYPES, WARP, twin_of
+from .cuda_source import TILE, Room, rounded, source_of
 from .elementwise import IN_C
 from .grouping import (
     Array,
@@ -37,122 +38,8 @@ from .record import Obstacle
 from .storing import alive_values, late_roots
 from .traced import Ref, Reserved, Value, layout
 
-# So many rows of a matrix product are one thread's, which reads each element of a column once.
-TILE = 4
-
-OWN_PRELUDE = rf"""
-// Four numbers that one instruction reads.
-template <typename T> struct alignas(16) Four {{ T of[4]; }};
-
-// Element j of N rows of a @ b, by strides; a row of b, and of y, lies side by side, and so does
-// one of a, if BESIDE.
-template <int N, bool BESIDE, typename T> __device__ void product_of_rows(
-    const T* a, int a_row, int a_step, const T* b, int b_row, T* y, int y_row, int j, int steps
-) {{
-    // In several parts, so that an addition need not wait for the one before it.
-    T parts[N][4] = {{}};
-    int k = 0;
-    #pragma unroll 4
-    for (; k + 4 <= steps; k += 4) {{
-        T factors[4];
-        #pragma unroll
-        for (int m = 0; m < 4; m++) factors[m] = b[(k + m) * b_row + j];
-        #pragma unroll
-        for (int n = 0; n < N; n++) {{
-            Four<T> x;
-            if (BESIDE) {{
-                x = *(const Four<T>*)(a + n * a_row + k);
-            }} else {{
-                #pragma unroll
-                for (int m = 0; m < 4; m++) x.of[m] = a[n * a_row + (k + m) * a_step];
-            }}
-            #pragma unroll
-            for (int m = 0; m < 4; m++) parts[n][m] += x.of[m] * factors[m];
-        }}
-    }}
-    #pragma unroll 1
-    for (; k < steps; k++)
-        #pragma unroll
-        for (int n = 0; n < N; n++) parts[n][0] += a[n * a_row + k * a_step] * b[k * b_row + j];
-    #pragma unroll
-    for (int n = 0; n < N; n++)
-        y[n * y_row + j] = (parts[n][0] + parts[n][1]) + (parts[n][2] + parts[n][3]);
-}}
-
-template <bool BESIDE, typename T> __device__ void product_of_tile(
-    const T* a, int a_row, int a_step, const T* b, int b_row, T* y, int y_row, int rows, int j,
-    int steps
-) {{
-    if (rows >= {TILE})
-        product_of_rows<{TILE}, BESIDE>(a, a_row, a_step, b, b_row, y, y_row, j, steps);
-    else
-        for (int i = 0; i < rows; i++)
-            product_of_rows<1, BESIDE>(
-                a + i * a_row, a_row, a_step, b, b_row, y + i * y_row, y_row, j, steps
-            );
-}}
-
-// The columns are taken so many, `width`, at a time: for these all tiles of rows, by threads that
-// are neighbours and read the same rows of b.
-template <typename T> __device__ void product(
-    const T* a, int a_row, int a_step, const T* b, int b_row, T* y, int y_row,
-    int rows, int columns, int steps, int width, int item
-) {{
-    int tiles = (rows + {TILE - 1}) / {TILE}, i = item / width % tiles * {TILE};
-    int j = item / width / tiles * width + item % width;
-    if (j >= columns) return;
-    a += i * a_row;
-    y += i * y_row;
-    if (a_step == 1 && a_row % 4 == 0 && (unsigned long long)a % 16 == 0)
-        product_of_tile<true>(a, a_row, a_step, b, b_row, y, y_row, rows - i, j, steps);
-    else
-        product_of_tile<false>(a, a_row, a_step, b, b_row, y, y_row, rows - i, j, steps);
-}}
-
-// As NumPy has them: the sign of the divisor.
-template <typename T> __device__ T remainder_of(T x, T y) {{
-    T r = fmod(x, y);
-    return r != T(0) && (r < T(0)) != (y < T(0)) ? r + y : r;
-}}
-
-template <typename T> __device__ T floor_divided(T x, T y) {{
-    if (y == T(0)) return x / y;
-    return rint((x - remainder_of(x, y)) / y);
-}}
-"""
-
-
-# A block of threads has at most so many.
-MOST_THREADS = 512
-
 # Elements are counted in 32 bits, up to one for each thread of a GPU beyond the last.
 TOO_MANY = 1 << 30
-
-# What a loop is given besides its arrays; ``scratch`` is for what is local, where a whole GPU
-# works at a phase.
-FIELDS = (
-    ("long long", "t"),
-    ("long long", "total"),
-    ("unsigned long long", "key"),
-    ("unsigned long long", "position"),
-    ("const double*", "numbers"),
-    ("char*", "scratch"),
-)
-
-# What each phase is given: some threads that work at some rows, at one time step.
-SHARED = (
-    "const Given& g, const Local& l, long long t, int first, int rows, int thread, int threads, "
-    "int piece"
-)
-
-
-class Room(NamedTuple):
-    """A local array: ``fixed`` bytes, or so many for each row."""
-
-    name: str
-    c_type: str
-    per_row: int
-    fixed: int
 
 
 class Phase(NamedTuple):
@@ -217,7 +104,7 @@ class _Writer:
         self.arrays = {}  # by name: Array
         self.like = {}  # of arrays with time first: their shape and dtype at a step
         self.rooms = {}  # by name: Room
-        self.weights = {}  # by name: Array
+        self.weights = {}  # by name: the dtype and the number of elements
         self.numbers = {}  # the names of numbers of some dtype
         self.homes = {}  # of values by number: where it is read; a pointer's name and where in it
         self.also = {}  # of values by number: where it is written besides
@@ -382,10 +269,17 @@ class _Writer:
         # Where there are none, memory all the same: a pointer to something.
         values = np.array([x for x, _ in self.numbers] or [0], np.float64)
         return CudaCode(
-            self.text(begin, end),
+            source_of(
+                [(c_type, name) for name, (_, c_type) in self.arrays.items()],
+                list(self.rooms.values()),
+                [(C_TYPES[dtype.char], name, n) for name, (dtype, n) in self.weights.items()],
+                [twin.source for twin in self.kernels],
+                [[begin], *[[p.lines for p in stage] for stage in self.stages()], [end]],
+                self.late,
+            ),
             arrays,
             list(self.rooms.values()),
-            [rounded(n * dtype.itemsize) for _, dtype, n in self.weights.values()],
+            [rounded(n * dtype.itemsize) for dtype, n in self.weights.values()],
             {ref.value.number: self.place_over_time(ref.value) for ref in self.over_time()},
             self.like,
             [_most([phase.items for phase in stage]) for stage in self.stages()],
@@ -619,7 +513,7 @@ class _Writer:
             axes = (0, 1) if straight else (1, 0)
             (i,) = b.value.settings
             name = self.given("external", i, b.value.dtype, axes)
-            self.weights[name] = Array("external", i, axes), b.value.dtype, math.prod(b.shape)
+            self.weights[name] = b.value.dtype, math.prod(b.shape)
             return f"l.{name}", b.strides[-2] if straight else b.shape[-1]
         if b.strides[-1] == 1 or b.shape[-1] == 1:
             return f"&{self.element(b, index)}", b.strides[-2]
@@ -806,96 +700,6 @@ class _Writer:
         self.phase(None)
         end, begin = self.phases.pop(), self.phases.pop()
         return begin.lines, end.lines
-
-    def text(self, begin, end):
-        """The whole source."""
-        fields = [*FIELDS, *[(f"{c_type}*", name) for name, (_, c_type) in self.arrays.items()]]
-        rooms = list(self.rooms.values())
-        lines = [PRELUDE, OWN_PRELUDE, *[twin.source for twin in self.kernels], "}"]
-        lines += ["using namespace dynet;", "", "struct Given {"]
-        lines += [f"    {c_type} {name};" for c_type, name in fields] + ["};", "", "struct Local {"]
-        lines += [f"    {r.c_type}* {r.name};" for r in rooms]
-        lines += [f"    {self.arrays[name][1]}* {name};" for name in self.weights]
-        lines += ["    char* end;", "};", ""]
-        lines += ["static __device__ Local locals(const Given& g, char* at, int rows) {"]
-        lines += ["    Local l;"]
-        for r in rooms:
-            size = f"(long long)rows * {r.per_row}" if r.per_row else str(r.fixed)
-            lines.append(f"    l.{r.name} = ({r.c_type}*)at; at += ({size} + 15) / 16 * 16;")
-        lines += [f"    l.{name} = g.{name};" for name in self.weights]
-        lines += ["    l.end = at;", "    return l;", "}", ""]
-        stages = [[p.lines for p in stage] for stage in self.stages()]
-        names = ["begin", *[f"stage_{k}" for k in range(len(stages))], "end"]
-        for name, bodies in zip(names, [[begin], *stages, [end]], strict=True):
-            lines += [f"static __device__ void {name}({SHARED}) {{"]
-            for body in bodies:
-                lines += ["    {", *["        " + line for line in body], "    }"]
-            lines += ["}", ""]
-        lines += self.whole(fields, names) + self.parts(fields, names)
-        return "\n".join(lines)
-
-    def whole(self, fields, names):
-        """The kernel that runs all steps: each block for some of the rows.
-
-        ``kept`` says by its bits which matrices are kept in shared memory.
-        """
-        parameters = ", ".join([f"{c_type} {name}" for c_type, name in fields])
-        given = ", ".join([name for _, name in fields])
-        lines = [
-            f'extern "C" __global__ void __launch_bounds__({MOST_THREADS}, 1) whole(',
-            f"    long long steps, int rows_each, long long kept, {parameters}",
-            ") {",
-            "    extern __shared__ __align__(16) char shared_memory[];",
-            f"    Given g = {{{given}}};",
-            "    int thread = threadIdx.x, threads = blockDim.x, piece = blockIdx.x;",
-            "    int first = piece * rows_each;",
-            "    int rows = g.total - first < rows_each ? (int)(g.total - first) : rows_each;",
-            "    Local l = locals(g, shared_memory, rows_each);",
-        ]
-        for k, (name, (_, dtype, n)) in enumerate(self.weights.items()):
-            lines += [
-                f"    if (kept >> {k} & 1) {{",
-                f"        l.{name} = ({C_TYPES[dtype.char]}*)l.end;",
-                f"        l.end += {rounded(n * dtype.itemsize)};",
-                f"        for (int i = thread; i < {n}; i += threads) l.{name}[i] = g.{name}[i];",
-                "    }",
-            ]
-        arguments = "(g, l, now, first, rows, thread, threads, piece);"
-        order = "now = steps - 1; now >= 0; now--" if self.late else "now = 0; now < steps; now++"
-        lines += ["    long long now = 0;", f"    begin{arguments}", "    __syncthreads();"]
-        lines += [f"    for ({order}) {{"]
-        for name in names[1:-1]:
-            lines += [f"        {name}{arguments}", "        __syncthreads();"]
-        return [*lines, "    }", f"    end{arguments}", "}", ""]
-
-    def parts(self, fields, names):
-        """The kernels of which a graph is made: each a phase for all rows."""
-        parameters = ", ".join([f"{c_type} {name}" for c_type, name in fields])
-        sign = "-" if self.late else "+"
-        lines = [f'extern "C" __global__ void prepare(void* table, {parameters}) {{']
-        lines += ["    Given* given = (Given*)table;"]
-        lines += [f"    given->{name} = {name};" for _, name in fields] + ["}", ""]
-        lines += ['extern "C" __global__ void advance(void* table, long long steps) {']
-        lines += [f"    ((Given*)table)->t {sign}= steps;", "}", ""]
-        for name in names:
-            lines += [
-                f'extern "C" __global__ void {name}_of_all(void* table, long long ahead) {{',
-                "    const Given* given = (const Given*)table;",
-                "    Local l = locals(*given, given->scratch, (int)given->total);",
-                "    int thread = blockIdx.x * blockDim.x + threadIdx.x;",
-                f"    {name}(",
-                f"        *given, l, given->t {sign} ahead, 0, (int)given->total, thread,",
-                "        gridDim.x * blockDim.x, 0",
-                "    );",
-                "}",
-                "",
-            ]
-        return lines
-
-
-def rounded(size: int) -> int:
-    """So many bytes, up to where the next array may begin."""
-    return -(-size // 16) * 16
 
 
 def _most(counts):

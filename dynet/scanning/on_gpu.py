@@ -22,7 +22,8 @@ from ..backend import get_array_module, is_cupy
 from ..kernels.cuda import BLOCK, MOST_BLOCKS, WARP
 from ..kernels.rows import scatter_add
 from . import cuda_code
-from .cuda_code import MOST_THREADS, CudaCode, rounded
+from .cuda_code import CudaCode
+from .cuda_source import MOST_THREADS, rounded
 from .grouping import Array
 from .run import Run, added
 
