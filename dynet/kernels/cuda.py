@@ -55,21 +55,21 @@ MOST_BLOCKS = 1 << 16
 # element, in C order.
 MOST_AXES = 4
 
-C_TYPES = {
-    "?": "bool",
-    "b": "signed char",
-    "B": "unsigned char",
-    "h": "short",
-    "H": "unsigned short",
-    "i": "int",
-    "I": "unsigned int",
-    "l": "long long",
-    "q": "long long",
-    "L": "unsigned long long",
-    "Q": "unsigned long long",
-    "f": "float",
-    "d": "double",
+OF_SIZE = {
+    "b1": "bool",
+    "i1": "signed char",
+    "u1": "unsigned char",
+    "i2": "short",
+    "u2": "unsigned short",
+    "i4": "int",
+    "u4": "unsigned int",
+    "i8": "long long",
+    "u8": "unsigned long long",
+    "f4": "float",
+    "f8": "double",
 }
+# What CUDA calls a dtype, by its character: which of them have 8 bytes depends on the system.
+C_TYPES = {char: OF_SIZE[np.dtype(char).str[1:]] for char in "?bBhHiIlLqQfd"}
 
 
 class Twin(NamedTuple):
