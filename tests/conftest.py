@@ -1,6 +1,10 @@
 """What holds for the whole suite, and what stands for a GPU where there is none."""
 
+import contextlib
+import functools
 import gc
+import importlib.util
+from unittest import mock
 
 import pytest
 
@@ -23,6 +27,21 @@ def what_is_there_stays():
 
 
 @pytest.fixture
+def plain_loops():
+    """A context in which each scan runs as the plain loop: none is long enough to be compiled."""
+
+    @contextlib.contextmanager
+    def plain_loops():
+        with (
+            mock.patch("dynet.scanning.loop.FEW", 1 << 62),
+            mock.patch("dynet.scanning.recurrence.FEW", 1 << 62),
+        ):
+            yield
+
+    return plain_loops
+
+
+@pytest.fixture
 def pretend_gpu(monkeypatch):
     """A module in CuPy's place: its arrays are NumPy's within, its kernels run on the CPU."""
     import cuda_on_cpu  # only the tests that ask for it pay for it
@@ -34,12 +53,34 @@ def pretend_gpu(monkeypatch):
     return pretend_cupy
 
 
-@pytest.fixture(params=["pretended", pytest.param("cuda:0", marks=pytest.mark.gpu)])
+@functools.cache
+def no_gpu():
+    """Why there is no GPU here; ``None`` if there is one."""
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed here: NO TEST IS RUN ON A GPU, but on a pretended one"
+    import cupy
+
+    if not cupy.is_available():
+        return "there is no GPU here: NO TEST IS RUN ON A GPU, but on a pretended one"
+    return None
+
+
+@pytest.fixture
+def gpu():
+    """CuPy, where there is a GPU; only tests marked so ask for it."""
+    if no_gpu():
+        pytest.skip(no_gpu())
+    return importlib.import_module("cupy")
+
+
+def pytest_generate_tests(metafunc):
+    # Where there is no GPU, one test says so; a thousand that do would take seconds.
+    if "device" in metafunc.fixturenames:
+        real = [] if no_gpu() else [pytest.param("cuda:0", marks=pytest.mark.gpu)]
+        metafunc.parametrize("device", ["pretended", *real], indirect=True)
+
+
+@pytest.fixture
 def device(request):
     """The module that makes arrays of a GPU: of the pretended one, and of a real one."""
-    if request.param == "pretended":
-        return request.getfixturevalue("pretend_gpu")
-    cupy = pytest.importorskip("cupy", reason="CuPy is not installed here")
-    if not cupy.is_available():
-        pytest.skip("CuPy is installed, but there is no GPU here")
-    return cupy
+    return request.getfixturevalue("pretend_gpu" if request.param == "pretended" else "gpu")

@@ -36,6 +36,13 @@ def where(x):
     return get_device_from_array(x).name
 
 
+@pytest.mark.gpu
+def test_a_gpu_that_is_there_is_found_and_is_tested_on(gpu):
+    x = get_device(0).send(X)
+    assert isinstance(x, gpu.ndarray)
+    np.testing.assert_array_equal(host(x), X)
+
+
 # -- names ----------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """The two examples of training kits: what they write, and resuming.
 
-They run as a user runs them, in a process of their own, up to Ctrl-C; and otherwise in this
+One runs as a user runs it, in a process of its own, up to Ctrl-C; otherwise they run in this
 process, where they must come to the very same numbers.
 """
 
@@ -11,10 +11,13 @@ import signal
 import sys
 from pathlib import Path
 from subprocess import PIPE, Popen
+from unittest import mock
 
 import numpy as np
 import pytest
 from here import run_here
+
+from dynet.optimizers import Optimizer
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--data", "digits", "--limit", "300", "--batchsize", "8", "--epochs", "1"]
@@ -67,19 +70,35 @@ def test_a_resumed_run_ends_as_one_in_one_go(two_epochs, tmp_path):
     np.testing.assert_equal(state(tmp_path), state(whole))
 
 
-def test_ctrl_c_leaves_a_snapshot_to_go_on_from(two_epochs, tmp_path):
-    example, whole, _ = two_epochs
-    started = [sys.executable, *command(example, tmp_path, "--epochs", 2)]
+def interrupted_in_a_process(out):
+    """Runs ``mnist_mlp`` up to Ctrl-C in its first epoch."""
+    started = [sys.executable, *command("mnist_mlp", out, "--epochs", 2)]
     process = Popen(started, stdout=PIPE, stderr=PIPE)
-    # Into the first epoch of the one, and the second of the other, which has no bar without a tty.
-    output, sign = (
-        (process.stderr, b"epoch 1") if example == "mnist_mlp" else (process.stdout, b" 1 ")
-    )
     shown = b""
-    while sign not in shown:
-        shown += output.read1() or pytest.fail(shown.decode())
+    while b"epoch 1" not in shown:
+        shown += process.stderr.read1() or pytest.fail(shown.decode())
     process.send_signal(signal.SIGINT)
     process.communicate()
+
+
+def interrupted_here(out):
+    """Runs ``mnist_lenet`` up to Ctrl-C in its second epoch."""
+    updates = []
+
+    def update(self, *args, original=Optimizer.update):
+        original(self, *args)
+        updates.append(1)
+        if len(updates) == 40:  # of 38 in an epoch
+            signal.raise_signal(signal.SIGINT)
+
+    with mock.patch.object(Optimizer, "update", update):
+        run_here(*command("mnist_lenet", out, "--epochs", 2))
+    assert len(updates) == 40
+
+
+def test_ctrl_c_leaves_a_snapshot_to_go_on_from(two_epochs, tmp_path):
+    example, whole, _ = two_epochs
+    {"mnist_mlp": interrupted_in_a_process, "mnist_lenet": interrupted_here}[example](tmp_path)
     run(example, tmp_path, "--epochs", 2, "--resume")
     np.testing.assert_equal(state(tmp_path), state(whole))
 

@@ -42,9 +42,12 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("example", RUNS)
-def test_on_a_gpu_an_example_learns_what_it_learns_on_the_cpu(example, run, pretend_gpu):
+def test_on_a_gpu_an_example_learns_what_it_learns_on_the_cpu(
+    example, run, pretend_gpu, plain_loops
+):
     options = RUNS[example][0].split()
-    on_cpu = run(example, "cpu", *options)
+    with plain_loops():
+        on_cpu = run(example, "cpu", *options)
     assert pretend_gpu.synchronisations == []
     on_gpu = run(example, "cuda:0", *options)
     assert pretend_gpu.synchronisations != []

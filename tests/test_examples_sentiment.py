@@ -1,4 +1,5 @@
-"""The film reviews' example, run on a few made-up sentences: what it writes, says and refuses."""
+"""The film reviews' example, run on a few made-up sentences, in the plain loop, which needs no
+compiling: what it writes, says and refuses."""
 
 import json
 import os
@@ -14,11 +15,12 @@ SMALL = ["--hidden", "32", "--embedding", "32", "--epochs", "2", "--lr", "0.03",
 
 
 @pytest.fixture
-def run(capsys):
+def run(capsys, plain_loops):
     """Runs the example as a user does, and gives what it prints."""
 
     def run(out, *options):
-        run_script(EXAMPLE, "--out", out, *options)
+        with plain_loops():
+            run_script(EXAMPLE, "--out", out, *options)
         return capsys.readouterr().out
 
     return run
@@ -114,10 +116,11 @@ def test_too_few_texts_are_refused(run, reviews, tmp_path):
         run(tmp_path / "out", *SMALL, "--data", reviews)
 
 
-def test_it_learns_from_the_real_sentences(run, tmp_path):
+def test_it_learns_from_the_real_sentences(tmp_path):
     data = os.environ.get("DYNET_TEST_DATA")
     if not data or not Path(data, "sentiment").is_dir():
         pytest.skip("DYNET_TEST_DATA names no folder with sentiment/ in it")
     options = ["--data", Path(data, "sentiment"), "--epochs", 1, "--embedding", 32, "--hidden", 32]
-    run(tmp_path, *options, "--lr", 0.005, "--dropout", 0.2, "--forget", 0)
+    options += ["--lr", 0.005, "--dropout", 0.2, "--forget", 0]
+    run_script(EXAMPLE, "--out", tmp_path, *options)
     assert lines(tmp_path)[0]["validation_accuracy"] > 0.65

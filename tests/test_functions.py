@@ -1,5 +1,7 @@
 """What holds for every differentiable function, one row of the table after the other."""
 
+import inspect
+
 import numpy as np
 import pytest
 from table import TABLE, arrays_of
@@ -13,15 +15,26 @@ from dynet.gradient_check import check_backward, check_double_backward
 CASES = [(row, case) for row in TABLE for case in row.cases]
 
 
-def label(row, case):
-    return f"{row.name} {' '.join(str(a.shape) for a in arrays_of(case))}"
-
-
 def over(*cases):
-    """A test of each case of the table: ``row`` and ``case`` are its arguments."""
-    return pytest.mark.parametrize(
-        ("row", "case"), [pytest.param(r, c, id=label(r, c)) for r, c in cases]
-    )
+    """A test of each row of the table, which is run for each of these cases of the row."""
+    of_row = {}
+    for row, case in cases:
+        of_row.setdefault(row.name, []).append((row, case))
+
+    def decorate(test):
+        def of_each_case(name, **others):
+            for row, case in of_row[name]:
+                test(row, case, **others)
+
+        # Pytest reads here what to call it with. A test of each case would take longer to start
+        # than to run.
+        names = ["name", *list(inspect.signature(test).parameters)[2:]]
+        kind = inspect.Parameter.KEYWORD_ONLY
+        of_each_case.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in names])
+        of_each_case.__name__ = test.__name__
+        return pytest.mark.parametrize("name", of_row)(of_each_case)
+
+    return decorate
 
 
 every_case = over(*CASES)

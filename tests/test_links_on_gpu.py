@@ -77,8 +77,8 @@ def swept(link, inputs, weights, device):
     return [y.array for y in ys], gradients + [p.grad for p in link.params()]
 
 
-def both(name, mode, xp):
-    """What a link gives here and there, and what was waited for on the way there."""
+def both(name, mode, xp, plain_loops):
+    """What a link gives here, uncompiled, and there, and what was waited for on the way there."""
     make, inputs = CASES[name]
     link = disturbed(make())
     with dynet.using_config("train", mode == "train"), dynet.no_backprop_mode():
@@ -88,7 +88,8 @@ def both(name, mode, xp):
     there = copy.deepcopy(link).to_device(gpu)
     weights_there = None if weights is None else gpu.send(weights)
     with dynet.using_config("train", mode == "train"):
-        expected = swept(link, inputs, weights, here)
+        with plain_loops():
+            expected = swept(link, inputs, weights, here)
         # A loop that is compiled for the first time is compared with the tape, which waits.
         swept(copy.deepcopy(there), inputs, weights_there, gpu)
         if hasattr(xp, "synchronisations"):
@@ -99,8 +100,8 @@ def both(name, mode, xp):
 
 
 @pytest.mark.parametrize("name, mode", MODES)
-def test_a_link_gives_on_a_gpu_what_it_gives_on_the_cpu(name, mode, device):
-    expected, found, waited = both(name, mode, device)
+def test_a_link_gives_on_a_gpu_what_it_gives_on_the_cpu(name, mode, device, plain_loops):
+    expected, found, waited = both(name, mode, device, plain_loops)
     assert waited == []
     for ours, theirs in zip(expected, found, strict=True):
         for a, b in zip(ours, theirs, strict=True):
