@@ -179,6 +179,7 @@ def as_summand(value: Any) -> Any:
         if value.size != 1 or value.dtype.kind not in "biuf":
             return None
         if is_cupy(value):
-            return value.reshape(()).astype(np.float64, copy=False)
+            with value.device:
+                return value.reshape(()).astype(np.float64, copy=False)
         value = value.item()
     return float(value) if isinstance(value, Real) else None

@@ -349,6 +349,19 @@ def test_a_state_follows_its_link_from_gpu_to_gpu(pretend_gpu):
 
 # -- devices are not mixed ------------------------------------------------------------------------
 
+
+def test_a_number_on_another_gpu_than_the_current_one_is_read(pretend_gpu):
+    assert as_number(get_device("cuda:1").send(X[:1, 0])) == X[0, 0]
+
+
+def test_a_number_of_pythons_beside_an_array_on_a_gpu_is_an_error(device):
+    x = device.asarray(X)
+    with pytest.raises(ValueError, match=r"column 0: example 0 is on cpu, example 1 is on cuda:0"):
+        concat_examples([(1.5, 0), (x[0, 0], 1)])
+    with pytest.raises(TypeError, match="column 0: got a list that is no array: Implicit conv"):
+        concat_examples([([x], 0), ([x], 1)])
+
+
 MIXED = {
     "linear": lambda xp: F.linear(Variable(X), xp.asarray(W)),
     "linear of constants": lambda xp: F.linear(xp.asarray(X), W),
@@ -364,6 +377,25 @@ MIXED = {
     "variable on the GPU * array": lambda xp: Variable(xp.asarray(X)) * X,
     "array on the GPU @ variable": lambda xp: xp.asarray(X) @ Variable(W.T),
     "np.maximum": lambda xp: np.maximum(Variable(X), xp.asarray(X)),
+    "variable < array": lambda xp: Variable(X) < xp.asarray(X),
+    "variable on the GPU == array": lambda xp: Variable(xp.asarray(X)) == X,
+    "an index on the GPU": lambda xp: Variable(X)[xp.asarray(T)],
+    "one of two indices on the GPU": lambda xp: F.scatter_add(X, (xp.asarray(T), 0), X[:, 0]),
+    "permutate": lambda xp: F.permutate(xp.asarray(X), np.arange(4)),
+    "running averages": lambda xp: F.batch_normalization(
+        *map(xp.asarray, (X, W[0], W[0])), running_mean=np.zeros(3, "f")
+    ),
+    "accuracy": lambda xp: F.accuracy(xp.asarray(X), T),
+    "binary_accuracy": lambda xp: F.binary_accuracy(X[:, 0], xp.asarray(T)),
+    "precision": lambda xp: F.precision(X, xp.asarray(T)),
+    "r2_score": lambda xp: F.r2_score(X, xp.asarray(X)),
+    "hinge": lambda xp: F.hinge(xp.asarray(X), T),
+    "negative_sampling": lambda xp: F.negative_sampling(
+        xp.asarray(X), T, xp.asarray(W), lambda shape: np.zeros(shape, int), 1
+    ),
+    "connectionist_temporal_classification": lambda xp: F.connectionist_temporal_classification(
+        [xp.asarray(X)], T[:, None] + 1, blank_symbol=0
+    ),
 }
 
 

@@ -650,11 +650,9 @@ def test_a_state_that_is_set_is_moved_to_the_link(name, pretend_gpu):
 def test_arrays_of_two_devices_are_an_error(name, pretend_gpu):
     _, step = cell_of(name)
     states = states_of(name)
-    with pytest.raises(
-        ValueError, match=r"x and the parameters are on cpu, .*h (is|are) on cuda:0"
-    ):
+    with pytest.raises(ValueError, match=r"x and upward\.b are on cpu, .*h (is|are) on cuda:0"):
         step(tuple(map(pretend_gpu.asarray, states)), XS[0])
-    with pytest.raises(ValueError, match=r"x is on cuda:0, .*h and the parameters are on cpu"):
+    with pytest.raises(ValueError, match=r"x is on cuda:0, .*h and upward\.b are on cpu"):
         step(states, pretend_gpu.asarray(XS[0]))
 
 

@@ -118,8 +118,12 @@ def _concat(items, padding, column, device):
 
 def _from_python(value, place):
     """What is no array yet as an array; floats in ``config.dtype``."""
+    if is_cupy(value):
+        return value  # in a column with numbers of Python's
     try:
         array = np.asarray(value)
+    except TypeError as error:  # a Variable, or an array on a GPU, within a list
+        raise TypeError(f"concat_examples: {place}got a list that is no array: {error}") from error
     except ValueError as error:
         raise ValueError(
             f"concat_examples: {place}lists of different lengths, expected one length, or arrays "

@@ -8,7 +8,7 @@ import operator
 
 import numpy as np
 
-from ..backend import is_array
+from ..backend import check_one_device, is_array
 from ..function import Function
 from ..kernels.arithmetic import where as select
 from ..variable import Variable
@@ -602,6 +602,7 @@ def _comparison(compare, ufunc):
         try:
             return compare(x, y)
         except (TypeError, ValueError) as error:
+            check_one_device(ufunc.__name__, {"x": x, "y": y})
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(
                 f"{ufunc.__name__}: x is {described(x)}, y is {described(y)}, expected numbers "

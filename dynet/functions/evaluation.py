@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ..backend import get_array_module, is_cupy
+from ..backend import check_one_device, get_array_module, is_cupy
 from ..kernels.labels import equals, may_look, outside
 from ..variable import Variable
 from .checks import (
@@ -59,6 +59,7 @@ def accuracy(y, t, ignore_label: int | None = None) -> Variable:
     """
     y, t = elements(y), elements(t)
     check_scores_and_labels("accuracy", "y", y, t)
+    check_one_device("accuracy", {"y": y, "t": t})
     if ignore_label is not None:
         check_integer("accuracy", ignore_label=ignore_label)
     wrong = check_labels("accuracy", "y", y, t, ignore_label)
@@ -92,6 +93,7 @@ def binary_accuracy(y, t) -> Variable:
     check_floating("binary_accuracy", y=y)
     check_integers("binary_accuracy", t=t)
     check_same_shape("binary_accuracy", y=y, t=t)
+    check_one_device("binary_accuracy", {"y": y, "t": t})
     wrong = check_yes_or_no("binary_accuracy", "does not count", y, t)
     # A score that is NaN is neither: it is wrong in any case.
     right = np.where(t == 1, y >= 0, (t == 0) & (y < 0))
@@ -191,6 +193,7 @@ def _counts(function, y, t, label_num, ignore_label):
     """
     y, t = elements(y), elements(t)
     check_scores_and_labels(function, "y", y, t)
+    check_one_device(function, {"y": y, "t": t})
     check_integer(function, ignore_label=ignore_label)
     counts = ~equals(t, ignore_label)
     classes = y.shape[1] if label_num is None else label_num
@@ -270,6 +273,7 @@ def r2_score(pred, true, sample_weight=None, multioutput: str = "uniform_average
         weight = xp.ones(len(pred), pred.dtype)
     check_floating("r2_score", pred=pred, sample_weight=weight)
     check_shape("r2_score", pred.shape[:1], sample_weight=weight)
+    check_one_device("r2_score", {"pred": pred, "true": true, "sample_weight": weight})
     weight = weight.reshape(-1, *[1] * (pred.ndim - 1))
     mean = (weight * true).sum(axis=0) / weight.sum()
     missed = (weight * (true - pred) ** 2).sum(axis=0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..backend import get_array_module, is_array
+from ..backend import check_one_device, get_array_module, is_array, is_cupy
 from ..function import Function
 from ..kernels.indexing import add_at
 from ..kernels.labels import may_look, outside
@@ -76,6 +76,9 @@ def _read_part(part, x):
 def not_an_index(error, function, argument, x, index):
     """The error for an index that does not fit."""
     check_array(function, x=x)
+    if not is_cupy(x):  # to a GPU an index is sent, not from there
+        parts = index if isinstance(index, tuple) else (index,)
+        check_one_device(function, {"x": x, **{f"{argument} {i}": p for i, p in enumerate(parts)}})
     kind = TypeError if isinstance(error, TypeError) else IndexError
     return kind(f"{function}: the {argument} {index} does not fit x {x.shape}: {error}")
 
@@ -290,6 +293,7 @@ def permutate(x, indices, axis: int = 0, inv: bool = False) -> Variable:
     axis = normal_axis("permutate", axis, array)
     n = array.shape[axis]
     check_shape("permutate", (n,), indices=indices)
+    check_one_device("permutate", {"x": array, "indices": indices})
     xp = get_array_module(indices)
     named = xp.zeros(n, bool)
     order = indices.astype(np.int64)  # a copy, which nobody changes before the backward pass

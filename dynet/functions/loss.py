@@ -4,7 +4,7 @@ from numbers import Real
 
 import numpy as np
 
-from ..backend import get_array_module, is_array
+from ..backend import check_one_device, get_array_module, is_array
 from ..config import config
 from ..function import Function
 from ..kernels import loss as kernels
@@ -327,6 +327,7 @@ def hinge(x, t, norm: str = "L1", reduce: str = "mean") -> Variable:
     scores, labels = raw(x), elements(t)
     check_scores_and_labels("hinge", "x", scores, labels)
     check_ndim("hinge", 2, x=scores)
+    check_one_device("hinge", {"x": scores, "t": labels})
     wrong = check_labels("hinge", "x", scores, labels)
     xp = get_array_module(scores)
     towards = xp.ones(scores.shape, scores.dtype)

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from ..backend import get_array_module
+from ..backend import check_one_device, get_array_module
 from ..function import Function
 from ..kernels.ctc import ctc
 from ..kernels.labels import equals, may_look, outside
@@ -154,6 +154,8 @@ def connectionist_temporal_classification(
     check_ndim(name, 2, t=t)
     if len(t) != batch:
         raise ValueError(f"{name}: t has shape {t.shape}, expected {batch} rows (x: {x[0].shape})")
+    lengths = {"input_length": raw(input_length), "label_length": raw(label_length)}
+    check_one_device(name, {**scores, "t": t, **lengths})
     input_length = _length(name, "input_length", input_length, t, len(x))
     label_length = _length(name, "label_length", label_length, t, t.shape[1])
     counts = get_array_module(t).arange(t.shape[1]) < label_length[:, None]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..backend import beside, get_array_module
+from ..backend import beside, check_one_device, get_array_module
 from ..kernels.labels import equals, may_look, outside
 from .activation import softplus
 from .arithmetic import where
@@ -72,6 +72,7 @@ def negative_sampling(
     check_integers("negative_sampling", t=labels)
     check_ndim("negative_sampling", 2, x=x, W=W)
     check_shape("negative_sampling", x.shape[:1], t=labels)
+    check_one_device("negative_sampling", {"x": x, "t": labels, "W": table})
     check_choice("negative_sampling", ("sum", "no"), reduce=reduce)
     if x.shape[1] != W.shape[1]:
         raise ValueError(

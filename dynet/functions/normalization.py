@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..backend import check_one_device
 from ..function import Function
 from ..kernels import normalization as kernels
 from ..terms import Sum
@@ -175,6 +176,7 @@ def batch_normalization(
     _, gamma, _, (mean, var) = f.saved
     given = {"running_mean": running_mean, "running_var": running_var}
     given = {name: running for name, running in given.items() if running is not None}
+    check_one_device("batch_normalization", {"x": y, **given})
     for name, running in given.items():
         check_constants("batch_normalization", **{name: running})
         check_shape("batch_normalization", gamma.shape, **{name: running})

@@ -3,7 +3,8 @@
 A link starts from zeros, at the first call and after ``reset_state``. Its state is on the tape of
 all steps so far; ``loss.unchain_backward()`` cuts that, and the values go on. It is no parameter:
 it is not saved, and copies and pickles of the link start without one. But it moves with the link to
-another device.
+another device. A tape that reaches back behind such a move cannot be swept, since the gradients
+of the parameters would be on two devices: ``unchain_backward`` before.
 """
 
 from typing import Any

@@ -164,8 +164,8 @@ class RecurrentCell(Chain):
             states = self._step(*states, x)
         except (TypeError, ValueError):
             named = dict(zip(self._names, states, strict=True))
-            weights = {"the parameters": self.upward.b}
-            check_one_device(type(self).__name__, {"x": x, **named, "cont": cont, **weights})
+            given = {"x": x, **named, "cont": cont, "upward.b": self.upward.b}
+            check_one_device(type(self).__name__, given)
             raise
         if rest is None:
             return states

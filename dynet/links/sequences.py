@@ -138,7 +138,7 @@ class _NStep(Link):
             x = xs
             lengths = self._check_array(x, lengths)
         named = dict(zip(self._states, states, strict=True))
-        check_one_device(who, {"xs": x, **named, "the parameters": self.weight_hh_l0})
+        check_one_device(who, {"xs": x, **named, "weight_hh_l0": self.weight_hh_l0})
         steps, n = x.shape[:2]
         going = None  # whether a sequence is not over yet; None if all are of one length
         if lengths is not None and min(lengths) < steps:
