@@ -55,24 +55,38 @@ def cumprod_backward(x, gy, gx):
 
 # A warp takes 32 elements of a row at a time, and each of its threads goes through all of them, so
 # that the products are taken in the order of the loops above: no other would do where one of them
-# is too large a number. What is no element counts as 1, or as a gradient of 0.
-twin(
-    product_of_others_to,
-    "x",
-    r"""
-template <typename T> __device__ void product_of_others_to(
-    long long row, int lane, Array<T> x, Array<T> gy, Array<T> gx
+# is too large a number. What is no element counts as 1, or as a gradient of 0. Both twins begin with
+# the products before each element, and may come to stand in one source.
+PRODUCTS_BEFORE = r"""
+#ifndef DYNET_PRODUCTS_BEFORE
+#define DYNET_PRODUCTS_BEFORE
+// A number times the elements of a row before each one, by a warp.
+template <typename T> __device__ void products_before(
+    T before, Array<T> x, long long start, long long n, int lane, Array<T> y
 ) {
-    long long n = x.shape[1], start = row * n;
-    T before = gy[row], after = 1;
     for (long long j = lane; j - lane < n; j += 32) {
         T mine = j < n ? x[start + j] : T(1), mine_before = before;
         for (int other = 0; other < 32; other++) {
             if (other == lane) mine_before = before;
             before *= __shfl_sync(0xffffffffu, mine, other);
         }
-        if (j < n) gx[start + j] = mine_before;
+        if (j < n) y[start + j] = mine_before;
     }
+}
+#endif
+"""
+
+twin(
+    product_of_others_to,
+    "x",
+    PRODUCTS_BEFORE
+    + r"""
+template <typename T> __device__ void product_of_others_to(
+    long long row, int lane, Array<T> x, Array<T> gy, Array<T> gx
+) {
+    long long n = x.shape[1], start = row * n;
+    T after = 1;
+    products_before(gy[row], x, start, n, lane, gx);
     for (long long j = (n + 31) / 32 * 32 - 32 + lane; j >= 0; j -= 32) {
         T mine = j < n ? x[start + j] : T(1), mine_after = after;
         for (int other = 31; other >= 0; other--) {
@@ -89,20 +103,14 @@ template <typename T> __device__ void product_of_others_to(
 twin(
     cumprod_backward,
     "x",
-    r"""
+    PRODUCTS_BEFORE
+    + r"""
 template <typename T> __device__ void cumprod_backward(
     long long row, int lane, Array<T> x, Array<T> gy, Array<T> gx
 ) {
     long long n = x.shape[1], start = row * n;
-    T before = 1, later = 0;
-    for (long long j = lane; j - lane < n; j += 32) {
-        T mine = j < n ? x[start + j] : T(1), mine_before = before;
-        for (int other = 0; other < 32; other++) {
-            if (other == lane) mine_before = before;
-            before *= __shfl_sync(0xffffffffu, mine, other);
-        }
-        if (j < n) gx[start + j] = mine_before;
-    }
+    T later = 0;
+    products_before(T(1), x, start, n, lane, gx);
     for (long long j = (n + 31) / 32 * 32 - 32 + lane; j >= 0; j -= 32) {
         T mine = j < n ? x[start + j] : T(1), mine_gy = j < n ? gy[start + j] : T(0);
         T mine_later = later;

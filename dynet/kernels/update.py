@@ -479,8 +479,3 @@ def sum_of_squares(x) -> Any:
         return _sum_of_squares(x)
     parts = share(work, blocks, min(available_cores(), 1 + x.size // WORTH_A_THREAD))
     return math.fsum([s for part in parts for s in part])
-
-
-def cuda_sources() -> dict[str, str]:
-    """What there is here for a GPU, in CUDA: a few sources, by name."""
-    return update_cuda.every_source([u.plain for u in globals().values() if isinstance(u, Update)])

@@ -28,14 +28,17 @@ from .grouping import (
     keeps_states,
     may_overwrite,
     only_summed,
+    outputs_of_kernels,
     parts_of,
     positions_of,
     readers_of,
+    roots_of,
     row_size,
+    stored_at,
 )
 from .program import GIVEN, Program
 from .record import Obstacle
-from .storing import alive_values, late_roots
+from .storing import alive_values
 from .traced import Ref, Reserved, Value, layout
 
 # Elements are counted in 32 bits, up to one for each thread of a GPU beyond the last.
@@ -87,12 +90,8 @@ def forward(program: Program, stored: set) -> CudaCode:
     return _Writer(program, stored, late=False).write()
 
 
-def backward(program: Program, stored: set, kept: tuple = ()) -> CudaCode:
-    """The loop back through the steps.
-
-    Args:
-        kept: the terms that stay rows, which are at all time steps in any case.
-    """
+def backward(program: Program, stored: set) -> CudaCode:
+    """The loop back through the steps."""
     return _Writer(program, stored, late=True).write()
 
 
@@ -113,7 +112,7 @@ class _Writer:
         self.pointers = {}  # its pointers, by name: their type and text,
         self.written = set()  # and the arrays that it writes
         self.kernels = {}  # by twin: nothing
-        self.heads = {}  # of a kernel by number: its outputs
+        self.heads = outputs_of_kernels(program)
         self.inside = {}  # of values by number: the view of another that they are computed into
         self.filled = []  # pairs: a value of one number that is read as an array, and its home
         self.copied = []  # pairs: a value, and a home to copy it to when a step is over
@@ -175,13 +174,7 @@ class _Writer:
             return "states", v.settings[0], 0
         if v.late:
             return "late", v.number, 0
-        for i, ref in enumerate(self.program.carry):
-            if ref.value is v:
-                return "states", i, 1
-        for i, ref in enumerate(self.program.ys):
-            if ref.value is v:
-                return "ys", i, 0
-        return "stack", v.number, 0
+        return stored_at(self.program, v)
 
     def settle(self):
         """Say what has to be in arrays with time first, besides being local."""
@@ -236,11 +229,7 @@ class _Writer:
         for v in program.trace.values:
             if math.prod(v.shape) >= TOO_MANY:
                 raise Obstacle(f"it computes an array of {math.prod(v.shape)} elements")
-        if self.late:
-            roots = late_roots(program)
-        else:
-            stored = [v.ref for v in program.trace.values if v.number in self.stored]
-            roots = [*program.carry, *program.ys, *stored]
+        roots = roots_of(program, self.stored, self.late)
         alive = alive_values(roots, self.late)
         self.readers = readers_of(alive)
         self.summed = [
@@ -248,9 +237,6 @@ class _Writer:
             for v in (only_summed(program, roots, self.readers) if self.late else ())
             if self.is_over_time(v.operands[0].value)
         ]
-        for v in program.trace.values:
-            if v.kind == "output":
-                self.heads.setdefault(v.operands[0].value.number, []).append(v)
         self.settle()
         groups = [g for g in groups_of(alive) if g[0] not in self.summed]
         self.settle_carry(groups)

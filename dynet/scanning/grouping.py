@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .program import GIVEN, Program
+from .storing import late_roots
 from .traced import Ref, Value
 
 
@@ -90,6 +91,44 @@ def positions_of(offset, strides, shape):
         index[axis] = n
         positions = positions + (np.arange(n) * stride).reshape(index)
     return positions
+
+
+def roots_of(program: Program, stored: set, late: bool) -> list:
+    """What one of the two loops is for.
+
+    Args:
+        stored: the numbers of the values that are kept for the backward pass, which the forward
+            pass computes too.
+        late: whether it is the loop back.
+    """
+    if late:
+        return late_roots(program)
+    kept = [v.ref for v in program.trace.values if v.number in stored]
+    return [*program.carry, *program.ys, *kept]
+
+
+def outputs_of_kernels(program: Program) -> dict:
+    """Of kernels by number: the values that they write."""
+    outputs = {}
+    for v in program.trace.values:
+        if v.kind == "output":
+            outputs.setdefault(v.operands[0].value.number, []).append(v)
+    return outputs
+
+
+def stored_at(program: Program, v: Value) -> tuple:
+    """Where the forward pass has put a value: if it also returns it, it is there.
+
+    Returns:
+        tuple: the role and the number of an array with time first, and how many steps ahead.
+    """
+    for i, ref in enumerate(program.carry):
+        if ref.value is v:
+            return "states", i, 1
+    for i, ref in enumerate(program.ys):
+        if ref.value is v:
+            return "ys", i, 0
+    return "stack", v.number, 0
 
 
 def keeps_states(program: Program, stored: set, i: int) -> bool:

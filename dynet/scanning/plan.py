@@ -102,11 +102,12 @@ class Plan:
         program = self._programs[given]
         kept = tuple([i for i, t in enumerate(program.terms) if self._stays_rows(t, length)])
         if (given, kept) not in self._loops:
-            self._loops[given, kept] = self.language.backward(program, self.stored, kept)
+            self._loops[given, kept] = self.language.backward(program, self.stored, *kept)
         return program, self._loops[given, kept], kept
 
     def _stays_rows(self, term, length):
-        if term.kind != "rows" or term.refs[0].value.kind != "x":
+        # On a GPU no gradient stays rows: how many there are would have to be waited for.
+        if self.language is cuda_code or term.kind != "rows" or term.refs[0].value.kind != "x":
             return False
         table = self.record.externals[term.external][0].shape
         return SPARSE * length * math.prod(term.refs[0].shape) <= table[0]
