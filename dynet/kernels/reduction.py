@@ -55,8 +55,8 @@ def cumprod_backward(x, gy, gx):
 
 # A warp takes 32 elements of a row at a time, and each of its threads goes through all of them, so
 # that the products are taken in the order of the loops above: no other would do where one of them
-# is too large a number. What is no element counts as 1, or as a gradient of 0. Both twins begin with
-# the products before each element, and may come to stand in one source.
+# is too large a number. What is no element counts as 1, or as a gradient of 0. Both twins begin
+# with the products before each element, and may come to stand in one source.
 PRODUCTS_BEFORE = r"""
 #ifndef DYNET_PRODUCTS_BEFORE
 #define DYNET_PRODUCTS_BEFORE
